@@ -1,0 +1,124 @@
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+use time::macros::datetime;
+
+use super::*;
+use crate::labels::LabelSets;
+use crate::owner::NoOwner;
+use crate::policy::{ConsentSettings, NoConsent, PolicyRoles, RedactionRule};
+use crate::scope::Scopes;
+
+fn caller(scopes: &str) -> Caller {
+    Caller { scopes: Scopes::parse(scopes), ..Caller::default() }
+}
+
+fn resource(name: &str, owners: Owners) -> ResourceFacts {
+    ResourceFacts {
+        resource_type: name.parse().unwrap(),
+        id: Some("1".to_owned()),
+        version: None,
+        last_updated: None,
+        owners,
+        security: Vec::new(),
+        codes: Vec::new(),
+        profiles: Vec::new(),
+        document_types: Vec::new(),
+        dates: Vec::new(),
+        authors: Vec::new(),
+        references: Vec::new(),
+        inline_labels: Vec::new(),
+        has_narrative: false,
+    }
+}
+
+fn policy() -> Policy {
+    let settings = ConsentSettings { no_consent: NoConsent::AllNormal, ..ConsentSettings::default() };
+    let rule = RedactionRule {
+        path: "Patient.telecom".to_owned(),
+        except_purposes: Vec::new(),
+        except_roles: vec!["registrar".to_owned()],
+        except_own_record: false,
+    };
+    Policy::new(settings, vec![rule], LabelSets::default(), PolicyRoles::default()).unwrap()
+}
+
+fn nothing_recorded(patients: &[&str]) -> ConsentFacts {
+    let recorded = |id: &&str| (PatientId::parse(id).unwrap(), PatientConsents::Recorded(Vec::new()));
+    ConsentFacts { patients: patients.iter().map(recorded).collect(), ..ConsentFacts::default() }
+}
+
+#[test]
+fn an_interaction_is_permitted_by_scope_alone() {
+    let observation: ResourceType = "Observation".parse().unwrap();
+    let permit = decide_interaction(&caller("user/Observation.rs"), Action::Search, observation).unwrap();
+    assert_eq!(
+        (permit.action(), permit.resource_type(), permit.grant()),
+        (Action::Search, observation, ScopeGrant::All)
+    );
+    let refused = decide_interaction(&caller("user/Observation.rs"), Action::Create, observation).unwrap_err();
+    assert_eq!(refused.reason.rule, RuleName::ScopeMissing);
+    assert_eq!(refused.to_string(), "refused: scope-missing");
+    let refused = decide_interaction(&caller("patient/Observation.rs"), Action::Read, observation).unwrap_err();
+    assert_eq!(refused.reason.rule, RuleName::ScopePatientAbsent);
+    let mut launched = caller("patient/Observation.rs");
+    launched.launch_patient = Some(PatientId::parse("p").unwrap());
+    let permit = decide_interaction(&launched, Action::Read, observation).unwrap();
+    assert_eq!(permit.grant(), ScopeGrant::PatientOnly);
+}
+
+#[test]
+fn without_an_owner_nothing_is_permitted() {
+    let (caller, policy, facts) = (caller("system/*.cruds"), policy(), nothing_recorded(&["p"]));
+    let now = datetime!(2026-06-01 12:00 UTC);
+    let session = Session::open(&caller, &facts, &policy, now);
+    for owners in [
+        Owners::Patients(Vec::new()),
+        Owners::Unknown(NoOwner::Absent),
+        Owners::Unknown(NoOwner::Foreign),
+        Owners::ByReference(vec!["Patient/p".to_owned()]),
+        Owners::Patients(vec![PatientId::parse("p").unwrap(), PatientId::parse("q").unwrap()]),
+    ] {
+        let resource = resource("Observation", owners.clone());
+        let decision = session.decide(Action::Read, &resource);
+        assert_eq!(decision.effect(), Effect::Deny, "{owners:?}");
+        assert!(decision.permit().is_none() && !decision.reasons().is_empty());
+    }
+}
+
+#[test]
+fn a_session_answers_as_a_single_question_does() {
+    let (caller, policy, facts) = (caller("user/*.r"), policy(), nothing_recorded(&["p"]));
+    let now = datetime!(2026-06-01 12:00 UTC);
+    let session = Session::open(&caller, &facts, &policy, now);
+    for (name, owners) in [
+        ("Patient", Owners::Patients(vec![PatientId::parse("p").unwrap()])),
+        ("Observation", Owners::Patients(vec![PatientId::parse("q").unwrap()])),
+        ("Practitioner", Owners::Universal),
+    ] {
+        let resource = resource(name, owners);
+        for action in [Action::Read, Action::Search, Action::Create] {
+            let question = Question { caller: &caller, action, resource: &resource, now };
+            assert_eq!(decide(&question, &facts, &policy), session.decide(action, &resource));
+        }
+    }
+}
+
+#[test]
+fn redaction_rules_reach_contained_resources_and_name_their_reason_at_home() {
+    let (policy, facts) = (policy(), nothing_recorded(&["p"]));
+    let now = datetime!(2026-06-01 12:00 UTC);
+    let owners = || Owners::Patients(vec![PatientId::parse("p").unwrap()]);
+    let clerk = caller("user/*.r");
+    let session = Session::open(&clerk, &facts, &policy, now);
+    let reasons = |decision: &Decision| decision.reasons().iter().any(|reason| reason.rule == RuleName::RedactionRule);
+    let patient = session.decide(Action::Read, &resource("Patient", owners()));
+    let observation = session.decide(Action::Read, &resource("Observation", owners()));
+    for decision in [&patient, &observation] {
+        let paths: Vec<String> = decision.permit().unwrap().redactions().iter().map(ToString::to_string).collect();
+        assert_eq!(paths, ["Patient.telecom"]);
+    }
+    assert!(reasons(&patient) && !reasons(&observation));
+    assert!(redacts(&clerk, ResourceType::PATIENT, &policy) && !redacts(&clerk, ResourceType::CONSENT, &policy));
+    let registrar = Caller { roles: vec!["registrar".to_owned()], ..clerk.clone() };
+    assert!(!redacts(&registrar, ResourceType::PATIENT, &policy));
+}
