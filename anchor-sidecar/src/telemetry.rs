@@ -1,0 +1,240 @@
+//! Log lines, metrics and traces. No label and no field ever holds more than ids of the log.
+
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{FilterExt as _, FilterFn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+use url::Url;
+
+use crate::config::{LogFormat, TelemetryConfig};
+
+/// Why telemetry cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// A metric is registered twice or badly named.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The trace exporter cannot be built.
+    #[error("traces: {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The exporter's client cannot be built.
+    #[error("traces: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A subscriber is set already.
+    #[error("log lines: {0}")]
+    Subscriber(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// The sidecar's measurements; names and meanings are listed in docs/operations.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Leaves in the log.
+    pub log_size: IntGauge,
+    /// Leaves in tiles.
+    pub integrated_size: IntGauge,
+    /// Leaves that no final anchor covers.
+    pub unanchored: IntGauge,
+    /// Age of the oldest of them in seconds; 0 when there is none.
+    pub unanchored_age: Gauge,
+    /// Unix time of the last final anchor's block; 0 before the first.
+    pub last_anchor: Gauge,
+    /// Number of final anchors.
+    pub anchors_final: IntGauge,
+    /// Anchors on their way.
+    pub anchors_pending: IntGauge,
+    /// 1 while the chain cannot be seen.
+    pub anchor_blind: IntGauge,
+    /// 1 while the sender waits for an operator (fees, funds, publisher, revert).
+    pub anchor_alarm: IntGauge,
+    /// 1 when the sender has ended.
+    pub anchor_stopped: IntGauge,
+    /// Anchors that the gas account pays for at the present price.
+    pub runway: Gauge,
+    /// 1 when the start-up comparison is done.
+    pub compared: IntGauge,
+    /// Requests of the write side by outcome.
+    pub additions: IntCounterVec,
+    /// Times that somebody has seen more of the log than the volume holds.
+    pub rollback_detected: IntCounter,
+    group_size: Histogram,
+    commit_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Metrics`].
+    pub fn new() -> Result<Arc<Self>, TelemetryError> {
+        let registry = Registry::new();
+        let size_buckets = prometheus::exponential_buckets(1.0, 4.0, 9)?;
+        let time_buckets = prometheus::exponential_buckets(0.000_125, 2.0, 14)?;
+        let metrics = Self {
+            log_size: IntGauge::new("sealgate_log_size_leaves", "Leaves in the log.")?,
+            integrated_size: IntGauge::new("sealgate_log_integrated_size_leaves", "Leaves whose tiles are on disk.")?,
+            unanchored: IntGauge::new("sealgate_log_unanchored_leaves", "Leaves that no final anchor covers.")?,
+            unanchored_age: Gauge::new(
+                "sealgate_log_unanchored_age_seconds",
+                "Seconds since this process first saw the oldest leaf that no final anchor covers.",
+            )?,
+            last_anchor: Gauge::new(
+                "sealgate_anchor_last_timestamp_seconds",
+                "Block time of the newest final anchor.",
+            )?,
+            anchors_final: IntGauge::new(
+                "sealgate_anchor_final_sequence",
+                "Sequence number of the newest final anchor.",
+            )?,
+            anchors_pending: IntGauge::new("sealgate_anchor_pending", "Anchors that are not final yet.")?,
+            anchor_blind: IntGauge::new("sealgate_anchor_blind", "1 while the chain cannot be seen.")?,
+            anchor_alarm: IntGauge::new(
+                "sealgate_anchor_alarm",
+                "1 while the sender waits for an operator: fees, funds, publisher or a refusal of the contract.",
+            )?,
+            anchor_stopped: IntGauge::new("sealgate_anchor_stopped", "1 when the sender has ended.")?,
+            runway: Gauge::new(
+                "sealgate_anchor_runway_anchors",
+                "Anchors that the gas account pays for at the present price.",
+            )?,
+            compared: IntGauge::new("sealgate_log_compared", "1 when the start-up comparison is done.")?,
+            additions: IntCounterVec::new(
+                Opts::new("sealgate_log_additions_total", "Requests of the write side by outcome."),
+                &["outcome"],
+            )?,
+            rollback_detected: IntCounter::new(
+                "sealgate_log_rollback_detected_total",
+                "Times that somebody had seen more of the log, or another log, than this volume holds.",
+            )?,
+            group_size: Histogram::with_opts(
+                HistogramOpts::new("sealgate_log_group_leaves", "Leaves in one record.").buckets(size_buckets),
+            )?,
+            commit_seconds: Histogram::with_opts(
+                HistogramOpts::new(
+                    "sealgate_log_commit_duration_seconds",
+                    "Time of one record's transaction and sync.",
+                )
+                .buckets(time_buckets),
+            )?,
+            registry,
+        };
+        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
+            Box::new(metrics.log_size.clone()),
+            Box::new(metrics.integrated_size.clone()),
+            Box::new(metrics.unanchored.clone()),
+            Box::new(metrics.unanchored_age.clone()),
+            Box::new(metrics.last_anchor.clone()),
+            Box::new(metrics.anchors_final.clone()),
+            Box::new(metrics.anchors_pending.clone()),
+            Box::new(metrics.anchor_blind.clone()),
+            Box::new(metrics.anchor_alarm.clone()),
+            Box::new(metrics.anchor_stopped.clone()),
+            Box::new(metrics.runway.clone()),
+            Box::new(metrics.compared.clone()),
+            Box::new(metrics.additions.clone()),
+            Box::new(metrics.rollback_detected.clone()),
+            Box::new(metrics.group_size.clone()),
+            Box::new(metrics.commit_seconds.clone()),
+        ];
+        for collector in collectors {
+            metrics.registry.register(collector)?;
+        }
+        Ok(Arc::new(metrics))
+    }
+
+    /// One record was written.
+    pub fn group_committed(&self, leaves: usize, took: Duration) {
+        self.group_size.observe(u32::try_from(leaves).unwrap_or(u32::MAX).into());
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Every metric in the text form of Prometheus.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Metrics`].
+    pub fn text(&self) -> Result<Vec<u8>, TelemetryError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Time for one export, and for the last one at the end.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The crates whose spans and ordinary log lines are kept; of others only warnings are.
+const OWN: [&str; 2] = ["anchor_sidecar", "evidence"];
+
+/// Keeps the trace exporter alive; flushes it when dropped. Drop it where blocking is allowed.
+#[must_use = "traces stop when this is dropped"]
+#[derive(Debug)]
+pub struct Tracing(Option<SdkTracerProvider>);
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        if let Some(provider) = self.0.take() {
+            // The process ends: a failure to flush can only be lost with it.
+            let _ = provider.shutdown_with_timeout(EXPORT_TIMEOUT);
+        }
+    }
+}
+
+/// Sets log lines on standard error and, where configured, traces over OTLP. Call it outside an async runtime.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn start(config: &TelemetryConfig) -> Result<Tracing, TelemetryError> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let levels = FilterFn::new(|metadata| is_own(metadata) || *metadata.level() <= Level::WARN);
+    let levels = levels.with_max_level_hint(config.log_level).and(config.log_level);
+    let lines = match config.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(levels).boxed(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(levels).boxed(),
+    };
+    let provider =
+        config.otlp_endpoint.as_ref().map(|endpoint| exporter(endpoint, &config.service_name)).transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("anchor-sidecar"))
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(FilterFn::new(is_own))
+    });
+    tracing_subscriber::registry().with(traces).with(lines).try_init()?;
+    Ok(Tracing(provider))
+}
+
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    OWN.contains(&metadata.target().split("::").next().unwrap_or_default())
+}
+
+/// OTLP/HTTP with protobuf; the SDK exports from a thread of its own, so the client blocks.
+fn exporter(endpoint: &Url, service_name: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let client = reqwest::blocking::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let resource = opentelemetry_sdk::Resource::builder_empty()
+        .with_service_name(service_name.to_owned())
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
+}
