@@ -1,0 +1,226 @@
+//! The admin port: health, metrics, and the openings of events. Plain HTTP on a port that clients never reach.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use evidence::ids::EventId;
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::telemetry::Metrics;
+
+/// One condition of readiness. It reads what others keep up to date, so it answers at once.
+pub trait Check: Send + Sync {
+    /// Its name in the list: `config`, `keys`, `journal`, `backlog`, `jwks`, `consent-source`, `enforcement`, …
+    fn name(&self) -> &'static str;
+    /// Whether it holds; if not, the reason in words that hold no value of a request.
+    fn state(&self) -> Result<(), String>;
+}
+
+/// A [`Check`] out of a name and a function.
+pub struct CheckFn<F>(pub &'static str, pub F);
+
+impl<F: Fn() -> Result<(), String> + Send + Sync> Check for CheckFn<F> {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn state(&self) -> Result<(), String> {
+        (self.1)()
+    }
+}
+
+/// Who looked at what, for the `audit-read` event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Who: the holder of the admin token.
+    pub by: &'static str,
+    /// What: `openings`.
+    pub what: &'static str,
+    /// The request whose events are opened.
+    pub request: EventId,
+}
+
+/// The audit cannot be written or read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit is not available")]
+pub struct AuditUnavailable;
+
+/// What the admin port needs of the journal.
+pub trait Audit: Send + Sync {
+    /// The tenant that the commitments carry.
+    fn tenant(&self) -> String;
+    /// Records a look. On `Ok` it is durable; nothing is shown before that (ARCHITECTURE.md, invariant 1).
+    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditUnavailable>>;
+    /// The openings of a request's event and of all that refer to it, each as JSON; empty: no such request.
+    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditUnavailable>>;
+}
+
+/// What the admin port serves.
+pub struct Admin {
+    checks: Vec<Box<dyn Check>>,
+    metrics: Arc<Metrics>,
+    audit: Arc<dyn Audit>,
+    /// SHA-256 of the token: compared in constant time, and the token itself is not kept.
+    token: Option<[u8; 32]>,
+}
+
+impl Admin {
+    /// Puts it together; without a token nobody may open events.
+    pub fn new(
+        checks: Vec<Box<dyn Check>>,
+        metrics: Arc<Metrics>,
+        audit: Arc<dyn Audit>,
+        token: Option<&SecretString>,
+    ) -> Self {
+        Self { checks, metrics, audit, token: token.map(|token| digest(token.expose_secret())) }
+    }
+
+    fn admits(&self, request: &HttpRequest) -> bool {
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = header.and_then(|header| header.strip_prefix("Bearer "));
+        match (&self.token, given) {
+            (Some(token), Some(given)) => bool::from(token.ct_eq(&digest(given))),
+            (None, _) | (_, None) => false,
+        }
+    }
+}
+
+/// Starts to listen; the server runs when it is awaited or spawned, and the address tells the port that was free.
+/// Signals are the caller's, who stops this port last.
+pub fn serve(admin: Admin, listen: SocketAddr) -> std::io::Result<(Server, SocketAddr)> {
+    let admin = web::Data::new(admin);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::clone(&admin))
+            .wrap(security_headers())
+            .configure(routes)
+            .default_service(web::to(|| async { problem(StatusCode::NOT_FOUND, "not-found", "No such page.") }))
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(listen)?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    Ok((server.run(), address))
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/livez", web::get().to(livez))
+        .route("/readyz", web::get().to(readyz))
+        .route("/metrics", web::get().to(metrics))
+        .route("/v1/openings/{request}", web::get().to(openings));
+}
+
+fn security_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("Cache-Control", "no-store"))
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"))
+}
+
+/// The process answers; nothing else is asked.
+async fn livez() -> HttpResponse {
+    text(StatusCode::OK, "ok\n")
+}
+
+/// 200 when every check holds, else 503; `?verbose` lists them.
+async fn readyz(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
+    let states: Vec<_> = admin.checks.iter().map(|check| (check.name(), check.state())).collect();
+    let ready = states.iter().all(|(_, state)| state.is_ok());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = request.query_string().split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
+    let mut body = String::new();
+    if verbose {
+        for (name, state) in states {
+            match state {
+                Ok(()) => body.push_str(&format!("[+] {name} ok\n")),
+                Err(reason) => body.push_str(&format!("[-] {name} failed: {reason}\n")),
+            }
+        }
+    }
+    body.push_str(if ready { "ready\n" } else { "not ready\n" });
+    text(status, body)
+}
+
+async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
+    match admin.metrics.render() {
+        Ok(body) => {
+            HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(body)
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be rendered");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "metrics", "The metrics cannot be rendered.")
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Openings {
+    tenant: String,
+    openings: Vec<Box<RawValue>>,
+}
+
+/// The look is recorded before anything is read, so that also a look at nothing is known.
+async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: HttpRequest) -> HttpResponse {
+    if !admin.admits(&request) {
+        tracing::warn!("openings were asked for without the admin token");
+        let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
+        let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
+        answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
+        return answer;
+    }
+    let Ok(id) = path.parse::<EventId>() else {
+        return problem(StatusCode::BAD_REQUEST, "malformed", "The request id is a UUID.");
+    };
+    let look = Look { by: "admin-token", what: "openings", request: id };
+    let opened = async {
+        admin.audit.record(look).await?;
+        admin.audit.openings(id).await
+    };
+    match opened.await {
+        Ok(openings) if openings.is_empty() => {
+            problem(StatusCode::NOT_FOUND, "not-found", "No event has this request id.")
+        }
+        Ok(openings) => HttpResponse::Ok().json(Openings { tenant: admin.audit.tenant(), openings }),
+        Err(error) => {
+            tracing::error!(%error, "events cannot be opened");
+            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
+        }
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+fn text(status: StatusCode, body: impl Into<String>) -> HttpResponse {
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(body.into())
+}
+
+fn problem(status: StatusCode, error: &str, message: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "error": error, "message": message }))
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let checks: Vec<_> = self.checks.iter().map(|check| check.name()).collect();
+        f.debug_struct("Admin").field("checks", &checks).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use super::*;
+
+const KNOWN: &str = "018f4f3e-7c1a-7b3d-8a2e-0123456789ab";
+const TOKEN: &str = "a-token-that-nobody-guesses";
+
+/// A journal that knows one request; it notes looks and can be told to fail.
+#[derive(Default)]
+struct Journal {
+    looks: Mutex<Vec<Look>>,
+    full: AtomicBool,
+}
+
+impl Audit for Journal {
+    fn tenant(&self) -> String {
+        "hospital".to_owned()
+    }
+
+    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditUnavailable>> {
+        Box::pin(async move {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(AuditUnavailable);
+            }
+            self.looks.lock().unwrap().push(look);
+            Ok(())
+        })
+    }
+
+    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditUnavailable>> {
+        let found = if request.to_string() == KNOWN {
+            vec![RawValue::from_string("{\"event\":{\"v\":1.0}}".to_owned()).unwrap()]
+        } else {
+            Vec::new()
+        };
+        Box::pin(async move { Ok(found) })
+    }
+}
+
+struct Port {
+    address: SocketAddr,
+    journal: Arc<Journal>,
+    healthy: Arc<AtomicBool>,
+}
+
+impl Port {
+    fn open(token: Option<&str>) -> Self {
+        let (journal, healthy) = (Arc::new(Journal::default()), Arc::new(AtomicBool::new(true)));
+        let own = Arc::clone(&healthy);
+        let state =
+            move || if own.load(Ordering::SeqCst) { Ok(()) } else { Err("backlog of 5 events is over 4".to_owned()) };
+        let checks: Vec<Box<dyn Check>> =
+            vec![Box::new(CheckFn("config", || Ok(()))), Box::new(CheckFn("backlog", state))];
+        let token = token.map(|token| SecretString::from(token.to_owned()));
+        let audit: Arc<dyn Audit> = Arc::<Journal>::clone(&journal);
+        let metrics = Arc::new(Metrics::new(None).unwrap());
+        metrics.redactions(3);
+        let admin = Admin::new(checks, metrics, audit, token.as_ref());
+        assert!(!format!("{admin:?}").contains(TOKEN));
+        let (server, address) = serve(admin, "127.0.0.1:0".parse().unwrap()).unwrap();
+        actix_web::rt::spawn(server);
+        Self { address, journal, healthy }
+    }
+
+    async fn ask(&self, path: &str, authorization: Option<&str>) -> (u16, String, reqwest::header::HeaderMap) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client.get(format!("http://{}{path}", self.address));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, answer.text().await.unwrap(), headers)
+    }
+}
+
+#[actix_web::test]
+async fn health_is_told_in_short_and_in_full() {
+    let port = Port::open(None);
+    let (status, body, headers) = port.ask("/livez", None).await;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        assert_eq!(headers.get(name).unwrap(), value, "{name}");
+    }
+    assert!(headers.get("server").is_none());
+    assert_eq!(port.ask("/readyz", None).await.1, "ready\n");
+    port.healthy.store(false, Ordering::SeqCst);
+    let (status, body, _) = port.ask("/readyz", None).await;
+    assert_eq!((status, body.as_str()), (503, "not ready\n"));
+    let (status, body, _) = port.ask("/readyz?verbose", None).await;
+    let listed = "[+] config ok\n[-] backlog failed: backlog of 5 events is over 4\nnot ready\n";
+    assert_eq!((status, body.as_str()), (503, listed));
+    assert_eq!(port.ask("/livez", None).await.0, 200, "not being ready is no reason to be killed");
+    assert!(port.ask("/metrics", None).await.1.contains("sealgate_redactions_total 3"));
+    let (status, body, headers) = port.ask("/nothing", None).await;
+    assert_eq!((status, body.contains("not-found"), headers.contains_key("x-frame-options")), (404, true, true));
+}
+
+#[actix_web::test]
+async fn openings_need_the_token_and_every_look_is_recorded_first() {
+    let port = Port::open(Some(TOKEN));
+    let path = format!("/v1/openings/{KNOWN}");
+    for authorization in [
+        None,
+        Some(String::new()),
+        Some("Bearer ".to_owned()),
+        Some(format!("Bearer {}", TOKEN.to_uppercase())),
+        Some(format!("Bearer {TOKEN}x")),
+        Some(format!("Basic {TOKEN}")),
+        Some(TOKEN.to_owned()),
+    ] {
+        let (status, body, headers) = port.ask(&path, authorization.as_deref()).await;
+        assert_eq!(status, 401, "{authorization:?}");
+        assert!(headers.contains_key("www-authenticate") && !body.contains("event"), "{body}");
+    }
+    assert!(port.journal.looks.lock().unwrap().is_empty());
+
+    let bearer = format!("Bearer {TOKEN}");
+    let (status, body, _) = port.ask(&path, Some(&bearer)).await;
+    assert_eq!((status, body.as_str()), (200, "{\"tenant\":\"hospital\",\"openings\":[{\"event\":{\"v\":1.0}}]}"));
+    let look = Look { by: "admin-token", what: "openings", request: KNOWN.parse().unwrap() };
+    assert_eq!(*port.journal.looks.lock().unwrap(), [look]);
+
+    let (status, body, _) = port.ask("/v1/openings/018f4f3e-7c1a-7b3d-8a2e-000000000000", Some(&bearer)).await;
+    let error: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, error.get("error").unwrap().as_str()), (404, Some("not-found")));
+    assert_eq!(port.journal.looks.lock().unwrap().len(), 2, "a look at nothing is a look");
+    assert_eq!(port.ask("/v1/openings/all", Some(&bearer)).await.0, 400);
+
+    port.journal.full.store(true, Ordering::SeqCst);
+    let (status, body, _) = port.ask(&path, Some(&bearer)).await;
+    assert_eq!(status, 503);
+    assert!(!body.contains("event"), "what cannot be recorded is not shown: {body}");
+}
+
+#[actix_web::test]
+async fn without_a_configured_token_nothing_is_opened() {
+    let port = Port::open(None);
+    for authorization in [None, Some("Bearer "), Some("Bearer x")] {
+        assert_eq!(port.ask(&format!("/v1/openings/{KNOWN}"), authorization).await.0, 401);
+    }
+}

@@ -1,0 +1,341 @@
+//! Assemble: from the configuration to the parts that serve, in the order in which they can fail.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::rt::task::JoinHandle;
+use evidence::ids::{Hash, TenantId};
+use gateway_core::labels::LabelSets;
+use gateway_core::policy::{Policy, PolicyError};
+use gateway_core::reference::{BaseUrl, Bases, NotABase};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, watch};
+
+use crate::admin::{self, Admin, Check, CheckFn};
+use crate::audit::JournalAudit;
+use crate::auth::{Authenticator, Readiness, key_client};
+use crate::capability::Issuer;
+use crate::config::{Config, KeyLocation, SecretError, SidecarAddress, UpstreamConfig};
+use crate::counted::Counted;
+use crate::cursor::Cursors;
+use crate::forward::{Patience, Upstream, UpstreamSetup};
+use crate::gate::{CapabilityCache, Shared};
+use crate::gather::Facts;
+use crate::gather::consents::ConsentSource;
+use crate::gather::memberships::MembershipSource;
+use crate::gather::resources::ResourceSource;
+use crate::journal::{self, Journal, JournalError, OpenError};
+use crate::keys::{KeyEncryptionKey, KeyError};
+use crate::organisation::{OrganisationPolicy, PolicyFault};
+use crate::probe;
+use crate::record::Recorder;
+use crate::server;
+use crate::ship::{self, ShipError, ShipState, Shipper};
+use crate::telemetry::{JournalReading, Metrics};
+use crate::tls::{self, Certificates, TlsFault};
+
+/// How often the Consent source is asked whether it answers.
+const CONSENT_SOURCE_EVERY: Duration = Duration::from_secs(5);
+/// How often certificates are looked at for a change.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The key-encryption key.
+    #[error("journal.kek_file: {0}")]
+    Key(#[from] KeyError),
+    /// The journal cannot be opened.
+    #[error("journal: {0}")]
+    Open(#[from] OpenError),
+    /// The start cannot be recorded.
+    #[error("journal: {0}")]
+    Journal(JournalError),
+    /// Shipping.
+    #[error("sidecar: {0}")]
+    Ship(#[from] ShipError),
+    /// The log's key.
+    #[error("sidecar.log_key is not a verifier key of a log")]
+    LogKey,
+    /// The tenant's name.
+    #[error("journal.tenant is not usable as a name")]
+    Tenant,
+    /// Organisational policy.
+    #[error("policy.dir: {0}")]
+    Organisation(#[from] PolicyFault),
+    /// Consent policy.
+    #[error("consent: {0}")]
+    Policy(#[from] PolicyError),
+    /// A base URL.
+    #[error("server.public_base or upstream.base: {0}")]
+    Base(#[from] NotABase),
+    /// The client of a FHIR server.
+    #[error("upstream or consent_source: {0}")]
+    Upstream(#[from] UpstreamSetup),
+    /// The client for key sets.
+    #[error("auth: the client for key sets cannot be made: {0}")]
+    KeyClient(#[from] reqwest::Error),
+    /// TLS.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsFault),
+    /// A secret.
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    /// A port.
+    #[error("{0} cannot be bound: {1}")]
+    Bind(&'static str, std::io::Error),
+    /// The enforcement probe failed: the gateway would not enforce.
+    #[error("the enforcement probe failed: a denied resource was permitted")]
+    Probe,
+}
+
+/// The parts of a gateway, made and not yet serving.
+pub struct Assembled {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// The first client of the data path.
+    pub upstream: Upstream,
+    /// The journal.
+    pub journal: Journal,
+    /// The digest of everything that decides.
+    pub policy_digest: Hash,
+    /// TLS of the FHIR surface.
+    pub tls: Option<rustls::ServerConfig>,
+    metrics: Arc<Metrics>,
+    certificates: Option<Arc<Certificates>>,
+    shipper: Option<Shipper>,
+    ship_state: watch::Receiver<ShipState>,
+    consent_source: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// A client of the upstream's data path.
+pub fn upstream(config: &UpstreamConfig) -> Result<Upstream, UpstreamSetup> {
+    Upstream::new(&config.peer, Patience { connect: config.connect_timeout, read: config.read_timeout })
+}
+
+impl Assembled {
+    /// Makes the parts. Nothing is bound; the journal is open and its orphans are closed.
+    pub fn make(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
+        let (policy, organisation) = policies(config)?;
+        probe::enforces(&policy).then_some(()).ok_or(ServeError::Probe)?;
+        let policy_digest = digest(&policy, &organisation);
+        let kek = KeyEncryptionKey::read(&config.journal.kek_file)?;
+        let cursor_key = kek.cursor_key()?;
+        let tenant = TenantId::new(config.journal.tenant.as_str()).map_err(|_| ServeError::Tenant)?;
+        let settings = journal::Settings {
+            max_bytes: config.journal.max_size,
+            max_backlog: config.journal.max_backlog,
+            ..journal::Settings::new(config.journal.path.clone(), tenant)
+        };
+        let (journal, report) = Journal::open(settings, kek)?;
+        tracing::info!(entries = report.orphans_closed, "journal open, orphans closed");
+        let (shipper, ship_state) = Shipper::new(ship_settings(config)?, journal.clone())?;
+        let bases = Bases {
+            public: BaseUrl::parse(config.server.public_base.as_str())?,
+            upstream: BaseUrl::parse(config.upstream.peer.base.as_str())?,
+        };
+        let upstream = upstream(&config.upstream)?;
+        let facts = facts(config, &upstream, &bases)?;
+        let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
+        let tls = certificates.clone().map(tls::server_config).transpose()?;
+        let shared = Shared {
+            authenticator: Arc::new(Authenticator::new(&config.auth, key_client()?)),
+            organisation,
+            policy: Arc::new(policy),
+            facts: Arc::new(facts),
+            recorder: Recorder::new(journal.clone(), Arc::<Counted>::default(), Arc::clone(&metrics), policy_digest),
+            cursors: Cursors::new(&cursor_key, policy_digest.to_string()),
+            capabilities: CapabilityCache::default(),
+            issuer: OnceLock::new(),
+            limits: config.server.limits.clone(),
+            most_entries: config.upstream.max_response_entries as u64,
+            bases,
+            cors_origins: config.server.cors_origins.clone(),
+            purpose_header: config.auth.purpose_header.clone(),
+            at_work: Semaphore::new(config.server.limits.concurrent_requests),
+            metrics: Arc::clone(&metrics),
+        };
+        watch_journal(&metrics, &journal);
+        let shared = Arc::new(shared);
+        Ok(Self {
+            shared,
+            upstream,
+            journal,
+            policy_digest,
+            tls,
+            metrics,
+            certificates,
+            shipper: Some(shipper),
+            ship_state,
+            consent_source: Arc::default(),
+            stopping: Arc::default(),
+        })
+    }
+
+    /// Says in readiness that the gateway takes no more requests.
+    pub fn stop_being_ready(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// The admin port, with every condition of readiness.
+    pub fn admin_server(&self, config: &Config) -> Result<actix_web::dev::Server, ServeError> {
+        let token = config.admin.token.as_ref().map(|token| token.read()).transpose()?;
+        let audit = Arc::new(JournalAudit::new(self.journal.clone()));
+        let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref());
+        let (server, _) = admin::serve(admin, config.admin.listen).map_err(|e| ServeError::Bind("admin.listen", e))?;
+        Ok(server)
+    }
+
+    fn checks(&self, config: &Config) -> Vec<Box<dyn Check>> {
+        let holds = |holds: bool, why: &str| if holds { Ok(()) } else { Err(why.to_owned()) };
+        let (journal, backlogged, most) = (self.journal.clone(), self.journal.clone(), config.journal.max_backlog);
+        let (shared, keys) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let (policy, ship) = (Arc::clone(&self.shared.policy), self.ship_state.clone());
+        let (stopping, consent_source) = (Arc::clone(&self.stopping), Arc::clone(&self.consent_source));
+        vec![
+            Box::new(CheckFn("serving", move || holds(!stopping.load(Ordering::SeqCst), "the gateway is stopping"))),
+            Box::new(CheckFn("journal", move || holds(journal.writable(), "the journal does not take events"))),
+            Box::new(CheckFn("backlog", move || {
+                holds(backlogged.backlog().unshipped < most, "too many events wait for the log")
+            })),
+            Box::new(CheckFn("log", move || match &*ship.borrow() {
+                ShipState::Alarmed(alarm) => Err(format!("shipping has stopped: {alarm}")),
+                // The log being away is no failure: events wait in the journal (ARCHITECTURE.md, invariant 2).
+                ShipState::Starting | ShipState::Shipping | ShipState::Retrying { .. } | ShipState::Ended => Ok(()),
+            })),
+            Box::new(CheckFn("jwks", move || match keys.authenticator.ready() {
+                Readiness::Ready => Ok(()),
+                Readiness::Waiting(issuers) => Err(format!("no keys yet of {}", issuers.join(", "))),
+            })),
+            Box::new(CheckFn("upstream", move || {
+                holds(shared.capabilities.known().is_ok(), "the upstream's capabilities are not known yet")
+            })),
+            Box::new(CheckFn("consent-source", move || {
+                holds(consent_source.load(Ordering::SeqCst), "the Consent source does not answer")
+            })),
+            Box::new(CheckFn("enforcement", move || {
+                holds(probe::enforces(&policy), "a denied resource would be permitted")
+            })),
+        ]
+    }
+
+    /// Starts the work behind the requests.
+    pub fn spawn_background(&mut self, config: &Config) -> Result<Vec<JoinHandle<()>>, ServeError> {
+        let facts = upstream(&config.upstream)?;
+        let shared = &self.shared;
+        let mut tasks = vec![
+            actix_web::rt::spawn(server::beat(Arc::clone(shared))),
+            actix_web::rt::spawn(server::learn_capabilities(Arc::clone(shared), facts, shared.bases.clone())),
+            actix_web::rt::spawn(watch_consent_source(Arc::clone(shared), Arc::clone(&self.consent_source))),
+            actix_web::rt::spawn(learn_issuer(Arc::clone(shared), config.clone())),
+        ];
+        let keys = Arc::clone(&shared.authenticator);
+        tasks.push(actix_web::rt::spawn(async move { keys.keep_fresh().await }));
+        if let Some(certificates) = &self.certificates {
+            tasks.push(actix_web::rt::spawn(Arc::clone(certificates).keep_fresh(CERTIFICATES_EVERY)));
+        }
+        tasks.extend(self.shipper.take().map(|shipper| actix_web::rt::spawn(shipper.run())));
+        Ok(tasks)
+    }
+}
+
+fn policies(config: &Config) -> Result<(Policy, OrganisationPolicy), ServeError> {
+    let organisation = OrganisationPolicy::load(config.organisation.dir.as_deref())?;
+    let policy = Policy::new(config.consent.clone(), config.redactions.clone(), LabelSets::default(), config.roles.clone())?;
+    Ok((policy, organisation))
+}
+
+/// What decides: Consent settings, redactions, label sets and roles; organisational policy.
+fn digest(policy: &Policy, organisation: &OrganisationPolicy) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update(b"sealgate/decides/v1\0");
+    hasher.update(policy.digest());
+    hasher.update(organisation.digest());
+    Hash::new(hasher.finalize().into())
+}
+
+fn ship_settings(config: &Config) -> Result<ship::Settings, ServeError> {
+    let target = match &config.sidecar.address {
+        SidecarAddress::Socket(path) => ship::Target::Socket(path.clone()),
+        SidecarAddress::Https { url, identity, ca_file } => ship::Target::Https {
+            url: url.clone(),
+            authorities: ca_file.clone(),
+            certificate: identity.certificate.clone(),
+            key: identity.key.clone(),
+        },
+    };
+    let log_key = config.sidecar.log_key.parse().map_err(|_| ServeError::LogKey)?;
+    Ok(ship::Settings { target, log_key, timeout: Duration::from_secs(10) })
+}
+
+fn facts(config: &Config, upstream: &Upstream, bases: &Bases) -> Result<Facts, ServeError> {
+    let source = &config.consent_source;
+    let patience = Patience { connect: source.connect_timeout, read: source.timeout };
+    let consents = Upstream::new(&source.peer, patience)?;
+    Ok(Facts {
+        consents: ConsentSource::new(consents, bases.clone(), source.max_staleness, source.cache_patients),
+        memberships: MembershipSource::new(upstream.clone(), bases.clone(), source.max_staleness),
+        resources: ResourceSource::new(upstream.clone(), bases.clone()),
+        bases: bases.clone(),
+    })
+}
+
+fn watch_journal(metrics: &Metrics, journal: &Journal) {
+    let journal = journal.clone();
+    metrics.watch_journal(move || {
+        let (statistics, backlog) = (journal.statistics(), journal.backlog());
+        JournalReading {
+            unshipped: backlog.unshipped,
+            oldest_age: backlog.oldest_age.unwrap_or_default(),
+            records: statistics.records,
+            commits: statistics.commits,
+            commit_time: statistics.commit_time,
+            file_bytes: statistics.file_bytes,
+            writable: journal.writable(),
+        }
+    });
+}
+
+async fn watch_consent_source(shared: Arc<Shared>, reachable: Arc<AtomicBool>) {
+    loop {
+        let answers = shared.facts.consents.reachable().await;
+        reachable.store(answers, Ordering::SeqCst);
+        tokio::time::sleep(if answers { CONSENT_SOURCE_EVERY } else { Duration::from_millis(500) }).await;
+    }
+}
+
+/// Reads the discovery document of the first issuer, for the SMART configuration.
+async fn learn_issuer(shared: Arc<Shared>, config: Config) {
+    let Some(first) = config.auth.issuers.first() else { return };
+    let url = match &first.keys {
+        KeyLocation::Discovery(url) => url.clone(),
+        KeyLocation::Jwks(jwks) => {
+            let issuer = Issuer { issuer: first.issuer.clone(), jwks_uri: Some(jwks.to_string()), ..Issuer::default() };
+            drop(shared.issuer.set(issuer));
+            return;
+        }
+    };
+    let Ok(client) = key_client() else { return };
+    loop {
+        let answer = client.get(url.clone()).timeout(config.auth.jwks.timeout).send().await;
+        if let Ok(answer) = answer
+            && let Ok(document) = answer.json::<serde_json::Value>().await
+            && document.get("issuer").and_then(serde_json::Value::as_str) == Some(first.issuer.as_str())
+        {
+            let at = |key: &str| document.get(key).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+            let issuer = Issuer {
+                issuer: first.issuer.clone(),
+                jwks_uri: at("jwks_uri"),
+                authorization_endpoint: at("authorization_endpoint"),
+                token_endpoint: at("token_endpoint"),
+                introspection_endpoint: at("introspection_endpoint"),
+                revocation_endpoint: at("revocation_endpoint"),
+            };
+            drop(shared.issuer.set(issuer));
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}

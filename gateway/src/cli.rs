@@ -1,0 +1,99 @@
+//! The command line. Exit codes: 0 ok, 1 failed, 64 usage or bad configuration.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::organisation::OrganisationPolicy;
+
+/// Usage or configuration is wrong (`EX_USAGE`).
+pub const USAGE: u8 = 64;
+const FAILED: u8 = 1;
+
+/// Enforces the patient's consent before a FHIR server and records every access before the answer is released.
+#[derive(Debug, Parser)]
+#[command(name = "fhir-gateway", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration, or print what one may hold.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Report every fault of a configuration, with the files that it names.
+    Check {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}
+
+/// Runs a command line; `serve` runs the gateway and says how it ended.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    serve: impl FnOnce(Config) -> ExitCode,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> ExitCode {
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) if error.use_stderr() => return say(errors, &error.render(), USAGE),
+        Err(help) => return say(out, &help.render(), 0),
+    };
+    match command {
+        Command::Serve { config } => match load(&config) {
+            Ok(config) => serve(config),
+            Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
+        },
+        Command::Config(ConfigCommand::Check { config }) => match load(&config) {
+            Ok(_) => say(out, &"configuration is valid\n", 0),
+            Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
+        },
+        Command::Config(ConfigCommand::Schema) => say(out, &format_args!("{:#}\n", config::schema()), 0),
+        Command::Version => say(out, &format_args!("fhir-gateway {}\n", env!("CARGO_PKG_VERSION")), 0),
+    }
+}
+
+/// The configuration with all that it names: files, secrets, organisational policies.
+fn load(path: &Path) -> Result<Config, Box<dyn std::error::Error>> {
+    let config = Config::load(path)?;
+    OrganisationPolicy::load(config.organisation.dir.as_deref())
+        .map_err(|fault| format!("the configuration has 1 error\n  policy.cedar_dir: {fault}; correct the policy"))?;
+    if let Some(tls) = &config.server.tls {
+        crate::tls::Certificates::load(tls)
+            .map_err(|fault| format!("the configuration has 1 error\n  server.tls: {fault}; correct the files"))?;
+    }
+    Ok(config)
+}
+
+/// Writes and ends with `code`; a closed pipe is a failure of its own, never a panic.
+fn say(to: &mut dyn Write, text: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    match write!(to, "{text}").and_then(|()| to.flush()) {
+        Ok(()) => ExitCode::from(code),
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+#[cfg(test)]
+mod tests;

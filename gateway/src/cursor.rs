@@ -1,0 +1,127 @@
+//! The paging cursor: where the next page of a search starts, sealed.
+//!
+//! A cursor is state that the client carries. It is encrypted and authenticated (AES-256-GCM), because it names
+//! upstream paging state and the caller's own query, and bound to subject, client, resource type and policy digest,
+//! so that it is worthless to anybody else and after a change of policy (CONSENT.md, leak table, "pages").
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway_core::caller::Caller;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+const NONCE: usize = 12;
+/// Long enough to page by hand, short enough that a forgotten cursor does not outlive a working day.
+const LIFETIME: Duration = Duration::hours(8);
+/// The longest cursor that is looked at.
+const LONGEST: usize = 8192;
+
+/// Where a search goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Position {
+    /// A search of many patients: the upstream's own next page, as a target below its base.
+    UpstreamPage {
+        /// Path and query below the upstream's base.
+        target: String,
+        /// The page size of the search.
+        count: u32,
+    },
+    /// A search of one patient: the search again, after so many visible matches.
+    AfterMatches {
+        /// The normalised query for the upstream, without `_count`.
+        query: String,
+        /// Visible matches that earlier pages held.
+        skip: u64,
+        /// The page size of the search.
+        count: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    position: Position,
+    /// The query that the self link shows.
+    shown: String,
+    /// Unix seconds.
+    until: i64,
+}
+
+/// A cursor that does not open: made for somebody else, too old, altered, or made under another policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the paging link is not valid (any more)")]
+pub struct NotOurCursor;
+
+/// Seals and opens cursors with one key, which replicas share.
+#[derive(Clone)]
+pub struct Cursors {
+    cipher: Aes256Gcm,
+    policy_digest: String,
+}
+
+impl Cursors {
+    /// Cursors under `key`, valid while the policy has this digest.
+    pub fn new(key: &[u8; 32], policy_digest: impl Into<String>) -> Self {
+        Self { cipher: Aes256Gcm::new(key.into()), policy_digest: policy_digest.into() }
+    }
+
+    /// The `_cursor` value for `position`. `nonce` must never repeat: 12 random bytes.
+    pub fn seal(
+        &self,
+        caller: &Caller,
+        resource_type: &str,
+        position: Position,
+        shown: &str,
+        now: OffsetDateTime,
+        nonce: [u8; NONCE],
+    ) -> Result<String, NotOurCursor> {
+        let sealed = Sealed { position, shown: shown.to_owned(), until: (now + LIFETIME).unix_timestamp() };
+        let plain = serde_json::to_vec(&sealed).map_err(|_| NotOurCursor)?;
+        let aad = self.bound_to(caller, resource_type);
+        let payload = Payload { msg: &plain, aad: &aad };
+        let mut out = nonce.to_vec();
+        out.extend(self.cipher.encrypt(Nonce::from_slice(&nonce), payload).map_err(|_| NotOurCursor)?);
+        Ok(URL_SAFE_NO_PAD.encode(out))
+    }
+
+    /// Opens a `_cursor` value: the position and the query that the self link shows.
+    pub fn open(
+        &self,
+        caller: &Caller,
+        resource_type: &str,
+        text: &str,
+        now: OffsetDateTime,
+    ) -> Result<(Position, String), NotOurCursor> {
+        if text.len() > LONGEST {
+            return Err(NotOurCursor);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurCursor)?;
+        let (nonce, cipher) = bytes.split_at_checked(NONCE).ok_or(NotOurCursor)?;
+        let aad = self.bound_to(caller, resource_type);
+        let payload = Payload { msg: cipher, aad: &aad };
+        let plain = self.cipher.decrypt(Nonce::from_slice(nonce), payload).map_err(|_| NotOurCursor)?;
+        let sealed: Sealed = serde_json::from_slice(&plain).map_err(|_| NotOurCursor)?;
+        if sealed.until < now.unix_timestamp() {
+            return Err(NotOurCursor);
+        }
+        Ok((sealed.position, sealed.shown))
+    }
+
+    /// Length-prefixed, so that no two callers share one binding.
+    fn bound_to(&self, caller: &Caller, resource_type: &str) -> Vec<u8> {
+        let client = caller.client.as_deref().unwrap_or_default();
+        let patient = caller.launch_patient.as_ref().map_or("", |p| p.as_str());
+        let mut aad = b"sealgate/cursor/v1".to_vec();
+        for part in [&caller.issuer, &caller.subject, client, patient, resource_type, &self.policy_digest] {
+            aad.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            aad.extend_from_slice(part.as_bytes());
+        }
+        aad
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Filter: what the upstream sent becomes what the caller may have, window by window.
+
+mod bundle;
+mod judge;
+mod pages;
+mod window;
+
+pub use bundle::{Links, SearchAnswer, SearchPlan};
+pub use judge::Judge;
+pub(crate) use judge::{Judged, Ruling, Shown};
+pub use pages::Pages;
+pub use window::{NotRecordable, Window};

@@ -1,0 +1,340 @@
+//! A searchset, filtered as a stream (EVIDENCE.md 1, "Windows"; CONSENT.md, leak table).
+//!
+//! Entries of the upstream are taken in batches of at most one window; each is decided on its own; what may leave is
+//! written out with its own bytes. `total` and `link` follow `entry`, because only then are they known. Not more than
+//! one batch and one window are in memory, and the names of what this page shows.
+
+use std::collections::BTreeSet;
+
+use gateway_core::decide::{Action, Permit};
+use gateway_core::json::{Doc, quoted};
+use gateway_core::resource_type::ResourceType;
+
+use super::judge::{Judge, Judged, Subject};
+use super::pages::{Next, Pages};
+use super::window::Window;
+use crate::cursor::Position;
+use crate::problem::Problem;
+
+/// What a search's answer is to look like; see [`crate::search`] for how it is made.
+#[derive(Clone, Debug)]
+pub struct SearchPlan {
+    /// The type searched for.
+    pub rtype: ResourceType,
+    /// The upstream's first page, as a target below its base.
+    pub target: String,
+    /// The query on which later pages of a one-patient search go on, without `_count`.
+    pub query: String,
+    /// The page size.
+    pub count: u32,
+    /// One patient's search is read to its end: pages and total of what is visible. Others scan one upstream page.
+    pub to_the_end: bool,
+    /// Visible matches that earlier pages held.
+    pub skip: u64,
+    /// Most entries that are read of the upstream.
+    pub most_entries: u64,
+    /// Bytes and entries of one window.
+    pub window: (usize, usize),
+}
+
+/// Makes links of the answer: the self link, and the one to a position where the search goes on.
+pub type Links = Box<dyn Fn(Option<Position>) -> Result<String, Problem>>;
+
+/// The filtered answer to a search; yields windows until one is the last.
+pub struct SearchAnswer {
+    judge: Judge,
+    permit: Permit,
+    pages: Pages,
+    plan: SearchPlan,
+    links: Links,
+    state: State,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether the opening of the Bundle and of its `entry` have been written.
+    opened: bool,
+    entries_opened: bool,
+    /// Entries read of the upstream.
+    read: u64,
+    /// Matches that the caller may see, those of earlier pages included.
+    visible: u64,
+    /// Whether a visible match lies beyond this page.
+    more: bool,
+    /// `Type/id` of the matches on this page.
+    shown: BTreeSet<String>,
+    /// What the matches on this page refer to.
+    referred: BTreeSet<String>,
+    /// `Type/id` of the included resources on this page.
+    included: BTreeSet<String>,
+    /// Included entries whose match has not come yet; they wait for the end of their upstream page.
+    waiting: Vec<Vec<u8>>,
+    waiting_bytes: usize,
+    /// Where a many-patient search goes on.
+    upstream_next: Option<String>,
+    done: bool,
+}
+
+/// Whether an entry was found or came along.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Match,
+    Include,
+    Outcome,
+}
+
+impl SearchAnswer {
+    /// An answer whose first upstream page is open.
+    pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: SearchPlan, links: Links) -> Self {
+        Self { judge, permit, pages, plan, links, state: State::default() }
+    }
+
+    /// The next window; its `last` says whether the answer ends with it.
+    pub async fn next_window(&mut self) -> Result<Window, Problem> {
+        let mut window = Window::default();
+        if !self.state.opened {
+            self.state.opened = true;
+            window.bytes.extend_from_slice(br#"{"resourceType":"Bundle","type":"searchset""#);
+        }
+        loop {
+            let batch = self.batch(&mut window).await?;
+            self.write(batch, &mut window).await?;
+            if self.state.done {
+                self.finish(&mut window)?;
+                window.last = true;
+                return Ok(window);
+            }
+            if self.full(&window) {
+                return Ok(window);
+            }
+        }
+    }
+
+    /// A window is full at half its limit, so that the batch that fills it does not burst it.
+    fn full(&self, window: &Window) -> bool {
+        let (bytes, entries) = self.plan.window;
+        window.bytes.len() >= bytes / 2 || window.counts().disclosed as usize >= entries / 2
+    }
+
+    /// Raw entries of the upstream, at most half a window, less where a page ends; with them the included ones that
+    /// waited for their page to end.
+    async fn batch(&mut self, window: &mut Window) -> Result<Vec<Vec<u8>>, Problem> {
+        let (most_bytes, most_entries) = (self.plan.window.0 / 2, self.plan.window.1 / 2);
+        let mut batch: Vec<Vec<u8>> = Vec::new();
+        let mut bytes = 0;
+        while bytes < most_bytes && batch.len() < most_entries {
+            match self.pages.next().await? {
+                Next::Entry(raw) => {
+                    self.state.read += 1;
+                    window.count_entry();
+                    if self.state.read > self.plan.most_entries {
+                        return Err(Problem::Unfilterable("search-too-large"));
+                    }
+                    bytes += raw.len();
+                    batch.push(raw);
+                }
+                Next::PageEnd { next } => {
+                    self.write(std::mem::take(&mut batch), window).await?;
+                    let waited = std::mem::take(&mut self.state.waiting);
+                    self.state.waiting_bytes = 0;
+                    self.write_entries(&waited, window, false).await?;
+                    match next {
+                        Some(target) if self.plan.to_the_end => match self.pages.open(&self.permit, target).await? {
+                            200 => {}
+                            _ => return Err(Problem::Unfilterable("upstream-page-missing")),
+                        },
+                        next => {
+                            self.state.upstream_next = next;
+                            self.state.done = true;
+                        }
+                    }
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn write(&mut self, batch: Vec<Vec<u8>>, window: &mut Window) -> Result<(), Problem> {
+        self.write_entries(&batch, window, true).await
+    }
+
+    /// Decides each entry of the batch and writes those that may leave and belong on this page.
+    async fn write_entries(&mut self, batch: &[Vec<u8>], window: &mut Window, may_wait: bool) -> Result<(), Problem> {
+        let mut docs = Vec::with_capacity(batch.len());
+        for raw in batch {
+            docs.push(Doc::parse(raw).map_err(|_| MALFORMED)?);
+        }
+        let mut subjects: Vec<(Subject<'_>, Mode, &[u8])> = Vec::with_capacity(batch.len());
+        let mut matches = BTreeSet::new();
+        for (doc, raw) in docs.iter().zip(batch) {
+            let resource = doc.root().get("resource").ok_or(MALFORMED)?;
+            let mode = mode(doc, self.plan.rtype)?;
+            if mode == Mode::Outcome {
+                continue;
+            }
+            let subject = self.judge.subject(raw, resource, Action::Search)?;
+            if mode == Mode::Match {
+                matches.insert(name(&subject)?);
+            }
+            subjects.push((subject, mode, raw));
+        }
+        for (subject, mode, _) in &mut subjects {
+            if *mode == Mode::Include {
+                // What refers to a match was searched for; what a match refers to needs leave to read only.
+                let refers = |name: &String| self.state.shown.contains(name) || matches.contains(name);
+                subject.action = if subject.facts.references.iter().any(refers) { Action::Search } else { Action::Read };
+            }
+        }
+        let (questions, rest): (Vec<Subject<'_>>, Vec<(Mode, &[u8])>) =
+            subjects.into_iter().map(|(subject, mode, raw)| (subject, (mode, raw))).unzip();
+        let judged = self.judge.judge(&questions).await?;
+        for ((subject, (mode, raw)), judged) in questions.iter().zip(rest).zip(judged) {
+            match mode {
+                Mode::Match => self.write_match(subject, judged, window)?,
+                Mode::Include => self.write_include(subject, judged, raw, may_wait, window)?,
+                Mode::Outcome => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write_match(&mut self, subject: &Subject<'_>, judged: Judged, window: &mut Window) -> Result<(), Problem> {
+        let begun = self.state.visible >= self.plan.skip;
+        let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
+        match judged {
+            Judged::Hidden { owners, reasons } => {
+                if begun && !full {
+                    window.deny(&owners, &reasons);
+                }
+            }
+            Judged::Shown(_) if !begun => self.state.visible += 1,
+            Judged::Shown(_) if full => {
+                self.state.visible += 1;
+                self.state.more = self.plan.count > 0;
+            }
+            Judged::Shown(shown) => {
+                let name = name(subject)?;
+                if self.state.shown.contains(&name) {
+                    return Ok(());
+                }
+                self.state.visible += 1;
+                // Only what may leave counts as referring: a removed reference must not pull its target in.
+                let doc = Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?;
+                let seen = self.judge.subject(&shown.bytes, doc.root(), Action::Search)?;
+                self.state.referred.extend(seen.facts.references.iter().cloned());
+                self.state.shown.insert(name);
+                self.entry(subject, &shown.bytes, "match", window);
+                disclose(window, subject, *shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An included entry is shown only beside the match that it belongs to (ADR 0016).
+    fn write_include(
+        &mut self,
+        subject: &Subject<'_>,
+        judged: Judged,
+        raw: &[u8],
+        may_wait: bool,
+        window: &mut Window,
+    ) -> Result<(), Problem> {
+        let name = name(subject)?;
+        if self.state.included.contains(&name) || self.state.shown.contains(&name) {
+            return Ok(());
+        }
+        let belongs = self.state.referred.contains(&name)
+            || subject.facts.references.iter().any(|reference| self.state.shown.contains(reference));
+        if !belongs {
+            if may_wait {
+                self.state.waiting_bytes += raw.len();
+                if self.state.waiting_bytes > WAITING_LIMIT {
+                    return Err(Problem::Unfilterable("includes-before-matches"));
+                }
+                self.state.waiting.push(raw.to_vec());
+            }
+            return Ok(());
+        }
+        match judged {
+            Judged::Hidden { owners, reasons } => window.deny(&owners, &reasons),
+            Judged::Shown(shown) => {
+                self.state.included.insert(name);
+                self.entry(subject, &shown.bytes, "include", window);
+                disclose(window, subject, *shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, subject: &Subject<'_>, resource: &[u8], mode: &str, window: &mut Window) {
+        let out = &mut window.bytes;
+        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
+        self.state.entries_opened = true;
+        let id = subject.facts.id.as_deref().unwrap_or_default();
+        let url = self.judge.bases().public.join(&format!("{}/{id}", subject.facts.resource_type));
+        out.extend_from_slice(br#"{"fullUrl":"#);
+        out.extend_from_slice(quoted(&url).as_bytes());
+        out.extend_from_slice(br#","resource":"#);
+        out.extend_from_slice(resource);
+        out.extend_from_slice(br#","search":{"mode":""#);
+        out.extend_from_slice(mode.as_bytes());
+        out.extend_from_slice(br#""}}"#);
+    }
+
+    fn finish(&mut self, window: &mut Window) -> Result<(), Problem> {
+        let out = &mut window.bytes;
+        if self.state.entries_opened {
+            out.push(b']');
+        }
+        let mut next = None;
+        if self.plan.to_the_end {
+            out.extend_from_slice(format!(r#","total":{}"#, self.state.visible).as_bytes());
+            if self.state.more {
+                let skip = self.plan.skip + u64::from(self.plan.count);
+                next = Some(Position::AfterMatches { query: self.plan.query.clone(), skip, count: self.plan.count });
+            }
+        } else if let Some(target) = self.state.upstream_next.take() {
+            next = Some(Position::UpstreamPage { target, count: self.plan.count });
+        }
+        out.extend_from_slice(br#","link":[{"relation":"self","url":"#);
+        out.extend_from_slice(quoted(&(self.links)(None)?).as_bytes());
+        if let Some(next) = next {
+            out.extend_from_slice(br#"},{"relation":"next","url":"#);
+            out.extend_from_slice(quoted(&(self.links)(Some(next))?).as_bytes());
+        }
+        out.extend_from_slice(b"}]}");
+        Ok(())
+    }
+}
+
+/// Bytes of included entries that may wait for their match.
+const WAITING_LIMIT: usize = 8 << 20;
+const MALFORMED: Problem = Problem::Unfilterable("upstream-malformed-entry");
+
+/// `search.mode`; where it is absent, or says `match` of a type that was not searched for, the type decides.
+fn mode(doc: &Doc<'_>, rtype: ResourceType) -> Result<Mode, Problem> {
+    let entry = doc.root();
+    let stated = entry.get("search").and_then(|search| search.str_at("mode"));
+    let type_name = entry.get("resource").and_then(|r| r.str_at("resourceType")).ok_or(MALFORMED)?;
+    Ok(match stated.as_deref() {
+        Some("outcome") => Mode::Outcome,
+        Some("include") => Mode::Include,
+        Some(_) | None if type_name == rtype.as_str() => Mode::Match,
+        Some(_) | None if type_name == "OperationOutcome" => Mode::Outcome,
+        Some(_) | None => Mode::Include,
+    })
+}
+
+fn name(subject: &Subject<'_>) -> Result<String, Problem> {
+    let id = subject.facts.id.as_deref().ok_or(MALFORMED)?;
+    Ok(format!("{}/{id}", subject.facts.resource_type))
+}
+
+fn disclose(window: &mut Window, subject: &Subject<'_>, shown: super::Shown) -> Result<(), Problem> {
+    let labels = shown.decision.labels().codings();
+    let reasons = shown.decision.reasons();
+    window
+        .disclose(&subject.facts, &shown.owners, &labels, reasons, shown.removed, None)
+        .map_err(|_| Problem::Unfilterable("not-recordable"))
+}

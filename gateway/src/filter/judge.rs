@@ -1,0 +1,278 @@
+//! Judge: each resource of a batch is decided on its own, and what is permitted is cut to what may leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gateway_core::caller::Caller;
+use gateway_core::consent::Effect;
+use gateway_core::decide::{Action, Decision, Session};
+use gateway_core::facts::ResourceFacts;
+use gateway_core::json::{Edits, Removal, Value};
+use gateway_core::owner::{NoOwner, Owners, PatientId};
+use gateway_core::policy::Policy;
+use gateway_core::reasons::{Reason, RuleName};
+use gateway_core::redact::redact;
+use gateway_core::reference::{Bases, Target};
+use gateway_core::rewrite::rebase;
+use time::OffsetDateTime;
+
+use crate::gather::Facts;
+use crate::problem::Problem;
+
+/// Decides for one caller; one for each request.
+#[derive(Clone)]
+pub struct Judge {
+    facts: Arc<Facts>,
+    policy: Arc<Policy>,
+    caller: Arc<Caller>,
+    now: OffsetDateTime,
+}
+
+/// A resource that stands for a decision.
+pub(crate) struct Subject<'a> {
+    /// The resource, inside whatever it was parsed with.
+    pub(crate) resource: Value<'a>,
+    /// The source that `resource` points into.
+    pub(crate) source: &'a [u8],
+    /// Its facts.
+    pub(crate) facts: ResourceFacts,
+    /// What is to be done with it.
+    pub(crate) action: Action,
+}
+
+/// What was decided on one resource.
+pub(crate) enum Judged {
+    /// It may leave, as these bytes.
+    Shown(Box<Shown>),
+    /// It may not.
+    Hidden {
+        /// The patients whose Consents kept it back; empty where another rule did.
+        owners: Vec<PatientId>,
+        /// Why.
+        reasons: Vec<Reason>,
+    },
+}
+
+/// A resource that may leave.
+pub(crate) struct Shown {
+    /// The resource, on the public base, without what was removed.
+    pub(crate) bytes: Vec<u8>,
+    /// Whose it is; empty for universal resources.
+    pub(crate) owners: Vec<PatientId>,
+    /// The decision.
+    pub(crate) decision: Decision,
+    /// The elements that were there and are not any more, with the rules that removed them.
+    pub(crate) removed: Vec<(String, RuleName)>,
+}
+
+/// What [`Judge::decide_all`] answers for one resource.
+pub(crate) struct Ruling {
+    /// The decision.
+    pub(crate) decision: Decision,
+    /// Whose the resource is.
+    pub(crate) owners: Vec<PatientId>,
+    /// For a Provenance, the targets that the caller may see.
+    visible_targets: Option<BTreeSet<String>>,
+}
+
+impl Ruling {
+    pub(crate) fn permits(&self) -> bool {
+        self.decision.effect() == Effect::Permit
+    }
+
+    /// The owners whose own Consents refused.
+    pub(crate) fn refusing_owners(&self) -> Vec<PatientId> {
+        let rows = self.decision.patients().iter().filter(|row| row.effect == Effect::Deny);
+        rows.map(|row| row.patient.clone()).collect()
+    }
+}
+
+impl Judge {
+    /// A judge for this caller at this time.
+    pub fn new(facts: Arc<Facts>, policy: Arc<Policy>, caller: Arc<Caller>, now: OffsetDateTime) -> Self {
+        Self { facts, policy, caller, now }
+    }
+
+    /// Whose answers these are.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The two names of the upstream.
+    pub(crate) fn bases(&self) -> &Bases {
+        &self.facts.bases
+    }
+
+    /// Reads a resource for a decision.
+    pub(crate) fn subject<'a>(
+        &self,
+        source: &'a [u8],
+        resource: Value<'a>,
+        action: Action,
+    ) -> Result<Subject<'a>, Problem> {
+        let facts = ResourceFacts::of(resource, self.bases())
+            .map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+        Ok(Subject { resource, source, facts, action })
+    }
+
+    /// Decides on each resource and cuts those that may leave. All facts are gathered first, in as few queries as can be.
+    pub(crate) async fn judge(&self, subjects: &[Subject<'_>]) -> Result<Vec<Judged>, Problem> {
+        let questions: Vec<(&ResourceFacts, Action)> = subjects.iter().map(|s| (&s.facts, s.action)).collect();
+        let rulings = self.decide_all(&questions).await?;
+        subjects.iter().zip(rulings).map(|(subject, ruling)| self.cut(subject, ruling)).collect()
+    }
+
+    /// Decides on each resource.
+    pub(crate) async fn decide_all(&self, questions: &[(&ResourceFacts, Action)]) -> Result<Vec<Ruling>, Problem> {
+        let mut resolved = Vec::with_capacity(questions.len());
+        let others = self.others(questions).await?;
+        for (facts, action) in questions {
+            resolved.push(self.resolve(facts, *action, &others));
+        }
+        let targets = others.by_name.values().flat_map(|facts| patients(&facts.owners));
+        let patients: BTreeSet<PatientId> =
+            resolved.iter().flat_map(|r| patients(&r.facts.owners)).chain(targets).cloned().collect();
+        let facts = self.facts.of(&self.caller, &patients).await?;
+        let session = Session::open(&self.caller, &facts, &self.policy, self.now);
+        Ok(resolved.into_iter().map(|resource| rule(&session, resource, &others)).collect())
+    }
+
+    /// The facts of the resources that ownership hangs on.
+    async fn others(&self, questions: &[(&ResourceFacts, Action)]) -> Result<Others, Problem> {
+        let mut names = BTreeSet::new();
+        let mut found = Others::default();
+        for (facts, _) in questions {
+            match (&facts.owners, &facts.id) {
+                (Owners::ByReference(references), _) => names.extend(references.iter().cloned()),
+                (Owners::Unknown(NoOwner::Absent), Some(id)) if facts.resource_type.as_str() == "Binary" => {
+                    let referrers = self.facts.resources.referrers_of_binary(id).await?;
+                    found.referrers.insert(id.clone(), referrers);
+                }
+                (Owners::Patients(_) | Owners::Universal | Owners::Unknown(_), _) => {}
+            }
+        }
+        if !names.is_empty() {
+            found.by_name = self.facts.resources.facts_of(&names).await?;
+        }
+        Ok(found)
+    }
+
+    /// Puts owners in the place of references to their holders.
+    fn resolve(&self, facts: &ResourceFacts, action: Action, others: &Others) -> Resolved {
+        let mut facts = facts.clone();
+        let mut targets = None;
+        match &facts.owners {
+            Owners::ByReference(references) if facts.resource_type.as_str() == "Provenance" => {
+                targets = Some(references.clone());
+            }
+            Owners::ByReference(references) => {
+                let holders: Vec<Option<&ResourceFacts>> = references.iter().map(|name| others.by_name.get(name)).collect();
+                facts.owners = union(holders);
+            }
+            Owners::Unknown(NoOwner::Absent) if facts.resource_type.as_str() == "Binary" => {
+                // ALL patients of ALL DocumentReferences that point to it; none points: unknown (CONSENT.md, "Binary").
+                let referrers = facts.id.as_ref().and_then(|id| others.referrers.get(id));
+                facts.owners = union(referrers.into_iter().flatten().map(Some).collect());
+            }
+            Owners::Patients(_) | Owners::Universal | Owners::Unknown(_) => {}
+        }
+        Resolved { facts, action, targets }
+    }
+
+    fn cut(&self, subject: &Subject<'_>, ruling: Ruling) -> Result<Judged, Problem> {
+        let Some(permit) = ruling.decision.permit() else {
+            let reasons = ruling.decision.patients().iter().flat_map(|row| row.reasons.clone()).collect();
+            return Ok(Judged::Hidden { owners: ruling.refusing_owners(), reasons });
+        };
+        let mut edits = Edits::new();
+        let removed = redact(subject.resource, permit.redactions(), &mut edits)
+            .map_err(|_| Problem::Unfilterable("redaction-failed"))?;
+        rebase(subject.resource, &self.bases().upstream, &self.bases().public, &mut edits);
+        if let Some(visible) = &ruling.visible_targets {
+            self.drop_targets(subject.resource, visible, &mut edits)?;
+        }
+        let bytes = edits
+            .apply_within(subject.source, subject.resource.span())
+            .map_err(|_| Problem::Unfilterable("redaction-failed"))?;
+        let removed = removed.iter().map(|path| {
+            let path = path.to_string();
+            let rule = ruling.decision.reasons().iter().find(|r| r.detail.as_deref() == Some(path.as_str()));
+            let rule = rule.map_or(RuleName::RedactionRule, |reason| reason.rule);
+            (path, rule)
+        });
+        let removed = removed.collect();
+        Ok(Judged::Shown(Box::new(Shown { bytes, owners: ruling.owners, decision: ruling.decision, removed })))
+    }
+
+    /// Takes the targets of a Provenance that the caller may not see out of it.
+    fn drop_targets(
+        &self,
+        provenance: Value<'_>,
+        visible: &BTreeSet<String>,
+        edits: &mut Edits,
+    ) -> Result<(), Problem> {
+        let Some(targets) = provenance.get("target") else { return Ok(()) };
+        let hidden = |target: &Value<'_>| {
+            let name = target.str_at("reference").and_then(|text| Target::parse(&text, self.bases()).normalised());
+            name.is_none_or(|name| !visible.contains(&name))
+        };
+        match edits.remove_children(targets, hidden) {
+            Removal::Untouched | Removal::Some => Ok(()),
+            Removal::Emptied => Err(Problem::Unfilterable("redaction-failed")),
+        }
+    }
+}
+
+/// The facts of other resources that ownership hangs on.
+#[derive(Default)]
+struct Others {
+    by_name: BTreeMap<String, ResourceFacts>,
+    /// By id of a Binary: the DocumentReferences that point to it.
+    referrers: BTreeMap<String, Vec<ResourceFacts>>,
+}
+
+struct Resolved {
+    facts: ResourceFacts,
+    action: Action,
+    targets: Option<Vec<String>>,
+}
+
+fn rule(session: &Session<'_>, mut resource: Resolved, others: &Others) -> Ruling {
+    let mut visible_targets = None;
+    if let Some(targets) = &resource.targets {
+        let targets = targets.iter().filter_map(|name| others.by_name.get(name));
+        let visible: Vec<&ResourceFacts> =
+            targets.filter(|target| session.decide(resource.action, target).effect() == Effect::Permit).collect();
+        let names = visible.iter().filter_map(|t| Some(format!("{}/{}", t.resource_type, t.id.as_ref()?)));
+        visible_targets = Some(names.collect());
+        resource.facts.owners = union(visible.into_iter().map(Some).collect());
+    }
+    let decision = session.decide(resource.action, &resource.facts);
+    let owners = patients(&resource.facts.owners).cloned().collect();
+    Ruling { decision, owners, visible_targets }
+}
+
+fn patients(owners: &Owners) -> impl Iterator<Item = &PatientId> {
+    let patients: &[PatientId] = match owners {
+        Owners::Patients(patients) => patients,
+        Owners::Universal | Owners::ByReference(_) | Owners::Unknown(_) => &[],
+    };
+    patients.iter()
+}
+
+/// Everybody who owns any of them; unknown where one is missing or unknown itself, universal where all are.
+fn union(holders: Vec<Option<&ResourceFacts>>) -> Owners {
+    let mut all = BTreeSet::new();
+    if holders.is_empty() {
+        return Owners::Unknown(NoOwner::Absent);
+    }
+    for holder in holders {
+        match holder.map(|facts| &facts.owners) {
+            Some(Owners::Patients(patients)) => all.extend(patients.iter().cloned()),
+            Some(Owners::Universal) => {}
+            Some(Owners::Unknown(why)) => return Owners::Unknown(*why),
+            Some(Owners::ByReference(_)) | None => return Owners::Unknown(NoOwner::Absent),
+        }
+    }
+    if all.is_empty() { Owners::Universal } else { Owners::Patients(all.into_iter().collect()) }
+}

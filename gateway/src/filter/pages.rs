@@ -1,0 +1,103 @@
+//! Pages: the upstream's searchset, page after page, one raw entry at a time.
+//!
+//! At most one chunk and one entry are in memory. A page that does not end as a well-formed Bundle is an error, found
+//! at its end: what was cut out of it before stays subject to the same abort (EVIDENCE.md 1).
+
+use std::collections::VecDeque;
+
+use futures_util::StreamExt as _;
+use gateway_core::decide::Permit;
+use gateway_core::json::{BundleScanner, Doc, Piece, ScanLimits};
+
+use crate::forward::{ByteStream, Upstream, UpstreamError, UpstreamRequest};
+use crate::problem::Problem;
+
+/// What comes next out of the upstream's pages.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// One element of `entry`, not yet parsed.
+    Entry(Vec<u8>),
+    /// A page ended well-formed; whether the upstream has a further one.
+    PageEnd {
+        /// The target of the next page, below the upstream's base.
+        next: Option<String>,
+    },
+}
+
+/// A reader over the pages of one search.
+pub struct Pages {
+    upstream: Upstream,
+    limits: ScanLimits,
+    page: Option<Page>,
+    traceparent: Option<String>,
+}
+
+struct Page {
+    body: ByteStream,
+    scanner: Option<BundleScanner>,
+    pieces: VecDeque<Piece>,
+    next: Option<String>,
+}
+
+impl Pages {
+    /// A reader that has asked nothing yet.
+    pub fn new(upstream: Upstream, entry_limit: usize, traceparent: Option<String>) -> Self {
+        let limits = ScanLimits { entry: entry_limit, ..ScanLimits::default() };
+        Self { upstream, limits, page: None, traceparent }
+    }
+
+    /// Asks for the page at `target`. Answers the upstream's status where that is not 200, its body unread.
+    pub async fn open(&mut self, permit: &Permit, target: String) -> Result<u16, Problem> {
+        let request = UpstreamRequest { traceparent: self.traceparent.clone(), ..UpstreamRequest::get(target) };
+        let answer = self.upstream.forward(permit, request).await?;
+        let status = answer.status;
+        if status == 200 {
+            let scanner = Some(BundleScanner::new(self.limits));
+            self.page = Some(Page { body: answer.into_json()?, scanner, pieces: VecDeque::new(), next: None });
+        }
+        Ok(status)
+    }
+
+    /// The next entry of the open page, or its end.
+    pub async fn next(&mut self) -> Result<Next, Problem> {
+        loop {
+            let Some(page) = &mut self.page else { return Ok(Next::PageEnd { next: None }) };
+            match page.pieces.pop_front() {
+                Some(Piece::Entry(raw)) => return Ok(Next::Entry(raw)),
+                Some(Piece::Head { key, raw }) if key == "link" => {
+                    page.next = next_link(&self.upstream, &raw)?;
+                    continue;
+                }
+                Some(Piece::Head { .. } | Piece::Entries) => continue,
+                None => {}
+            }
+            let Some(scanner) = &mut page.scanner else {
+                let next = page.next.take();
+                self.page = None;
+                return Ok(Next::PageEnd { next });
+            };
+            match page.body.next().await {
+                Some(chunk) => page.pieces.extend(scanner.push(&chunk?).map_err(|_| MALFORMED)?),
+                None => {
+                    if let Some(scanner) = page.scanner.take() {
+                        scanner.finish().map_err(|_| MALFORMED)?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+const MALFORMED: Problem = Problem::Unfilterable("upstream-malformed-bundle");
+
+/// The target of `Bundle.link` with relation `next` (FHIR R4 §3.1.0.7, RFC 5005).
+fn next_link(upstream: &Upstream, raw: &[u8]) -> Result<Option<String>, Problem> {
+    let doc = Doc::parse(raw).map_err(|_| MALFORMED)?;
+    let next = doc.root().items().find(|link| link.str_at("relation").as_deref() == Some("next"));
+    let Some(url) = next.and_then(|link| link.str_at("url")) else { return Ok(None) };
+    let target = upstream.target_of_link(&url)?;
+    if target.split(['?', '#']).next().is_some_and(|path| path.split('/').any(|s| s == ".." || s == ".")) {
+        return Err(UpstreamError::ForeignLink.into());
+    }
+    Ok(Some(target.to_owned()))
+}

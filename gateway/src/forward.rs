@@ -1,0 +1,279 @@
+//! Forward: the data path to the upstream FHIR server.
+//!
+//! One file holds the client, so that it can be changed for another one without the pipeline noticing (ADR 0014).
+//! Nothing here reads a body: what comes back is a stream that only [`crate::filter`] consumes.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use gateway_core::decide::Permit;
+use reqwest::{Certificate, Identity};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::{PeerConfig, SecretError, SecretSource};
+
+/// Why the upstream gave no usable answer. No variant holds a body, a query or a header value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection, or it broke before the head of the answer.
+    #[error("the upstream FHIR server cannot be reached")]
+    Unreachable,
+    /// It did not answer within `upstream.timeout_ms`.
+    #[error("the upstream FHIR server did not answer in time")]
+    Timeout,
+    /// The body ended early or the connection broke within it.
+    #[error("the upstream FHIR server broke off its answer")]
+    BrokenOff,
+    /// Another media type than FHIR JSON.
+    #[error("the upstream FHIR server answered with something that is not FHIR JSON")]
+    NotFhirJson,
+    /// Compressed although `identity` was asked for.
+    #[error("the upstream FHIR server answered with a content coding that was not asked for")]
+    Encoded,
+    /// More bytes than the configured limit.
+    #[error("the upstream FHIR server's answer is larger than the configured limit")]
+    TooLarge,
+    /// A paging link that leads somewhere else.
+    #[error("the upstream FHIR server sent a paging link that is not under its own base")]
+    ForeignLink,
+}
+
+/// The methods that the data path uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
+}
+
+/// One request to the upstream.
+#[derive(Debug)]
+pub struct UpstreamRequest {
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query below the base, without a leading slash: `Patient/x`, `Observation?code=…`, percent-encoded.
+    pub target: String,
+    /// Body of a write, FHIR JSON.
+    pub body: Option<Bytes>,
+    /// `If-Match` of a write, the version that was decided on.
+    pub if_match: Option<String>,
+    /// W3C trace context to pass on.
+    pub traceparent: Option<String>,
+}
+
+impl UpstreamRequest {
+    /// A GET of `target`.
+    pub fn get(target: impl Into<String>) -> Self {
+        Self { method: Method::Get, target: target.into(), body: None, if_match: None, traceparent: None }
+    }
+}
+
+/// A stream of body bytes.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, UpstreamError>> + Send>>;
+
+/// The head of an upstream answer, allow-listed, and its body unread.
+pub struct UpstreamAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
+    /// `Location`, as sent.
+    pub location: Option<String>,
+    json: bool,
+    encoded: bool,
+    body: ByteStream,
+}
+
+impl UpstreamAnswer {
+    /// The body as a stream, once its head says that it is FHIR JSON in no content coding.
+    pub fn into_json(self) -> Result<ByteStream, UpstreamError> {
+        if self.encoded {
+            return Err(UpstreamError::Encoded);
+        }
+        if !self.json {
+            return Err(UpstreamError::NotFhirJson);
+        }
+        Ok(self.body)
+    }
+
+    /// The whole body, at most `limit` bytes.
+    pub async fn into_json_bytes(self, limit: usize) -> Result<Bytes, UpstreamError> {
+        collect(self.into_json()?, limit).await
+    }
+}
+
+async fn collect(mut body: ByteStream, limit: usize) -> Result<Bytes, UpstreamError> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        if whole.len() + chunk.len() > limit {
+            return Err(UpstreamError::TooLarge);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}
+
+/// Why a client of a FHIR server cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamSetup {
+    /// A certificate or key file cannot be read.
+    #[error("{} cannot be read", .0.display())]
+    File(PathBuf),
+    /// The bearer token cannot be read.
+    #[error(transparent)]
+    Credential(#[from] SecretError),
+    /// The certificates or the key are not acceptable.
+    #[error("the client of the FHIR server cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// How long to wait, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To connect.
+    pub connect: Duration,
+    /// For the head, and between two reads of the body.
+    pub read: Duration,
+}
+
+/// A client of one FHIR server: the data path's, or the one that facts are gathered with. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream {
+    client: reqwest::Client,
+    base: String,
+    credential: Option<SecretString>,
+}
+
+impl Upstream {
+    /// A client for the server that `peer` names, with the gateway's own identity there. Redirects and environment
+    /// proxies are off: a redirect would carry the gateway's credential and a patient's id elsewhere.
+    pub fn new(peer: &PeerConfig, patience: Patience) -> Result<Self, UpstreamSetup> {
+        let mut client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.read)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(Duration::from_secs(20));
+        let read = |path: &Path| std::fs::read(path).map_err(|_| UpstreamSetup::File(path.to_owned()));
+        if let Some(authorities) = &peer.ca_file {
+            client = client.tls_certs_only(Certificate::from_pem_bundle(&read(authorities)?)?);
+        }
+        if let Some(files) = &peer.client_certificate {
+            let mut identity = zeroize::Zeroizing::new(read(&files.certificate)?);
+            identity.push(b'\n');
+            identity.extend_from_slice(&zeroize::Zeroizing::new(read(&files.key)?));
+            client = client.identity(Identity::from_pem(&identity)?);
+        }
+        let credential = peer.bearer_token.as_ref().map(SecretSource::read).transpose()?;
+        let base = peer.base.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { client: client.build()?, base, credential })
+    }
+
+    /// The base that links of this server start with.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a caller's request. The [`Permit`] is what makes it a permitted one.
+    pub async fn forward(&self, _permit: &Permit, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
+        self.send(request, false).await
+    }
+
+    /// Asks for facts with the gateway's own credential: what a decision needs, never what a caller receives.
+    /// The server is told not to answer from its own cache of search results.
+    pub async fn facts(&self, target: &str) -> Result<UpstreamAnswer, UpstreamError> {
+        self.send(UpstreamRequest::get(target), true).await
+    }
+
+    /// The path and query below the base of an absolute link of this server, or of a relative one.
+    pub fn target_of_link<'a>(&self, link: &'a str) -> Result<&'a str, UpstreamError> {
+        match link.strip_prefix(self.base.as_str()) {
+            Some(rest) if rest.starts_with('?') => Ok(rest),
+            Some(rest) => rest.strip_prefix('/').ok_or(UpstreamError::ForeignLink),
+            None if link.contains("://") || link.starts_with('/') => Err(UpstreamError::ForeignLink),
+            None => Ok(link),
+        }
+    }
+
+    async fn send(&self, request: UpstreamRequest, fresh: bool) -> Result<UpstreamAnswer, UpstreamError> {
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let separator = if request.target.starts_with('?') || request.target.is_empty() { "" } else { "/" };
+        let mut outgoing = self
+            .client
+            .request(method, format!("{}{separator}{}", self.base, request.target))
+            .header("accept", "application/fhir+json")
+            .header("accept-encoding", "identity");
+        if fresh {
+            outgoing = outgoing.header("cache-control", "no-cache");
+        }
+        if let Some(credential) = &self.credential {
+            outgoing = outgoing.bearer_auth(credential.expose_secret());
+        }
+        if let Some(version) = request.if_match {
+            outgoing = outgoing.header("if-match", version);
+        }
+        if let Some(traceparent) = request.traceparent {
+            outgoing = outgoing.header("traceparent", traceparent);
+        }
+        if let Some(body) = request.body {
+            outgoing = outgoing
+                .header("content-type", "application/fhir+json; charset=utf-8")
+                .header("prefer", "return=representation")
+                .body(body);
+        }
+        let answer = outgoing.send().await.map_err(|e| classify_head(&e))?;
+        let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
+        let encoded = header("content-encoding").is_some_and(|c| !c.eq_ignore_ascii_case("identity"));
+        let json = header("content-type").is_some_and(|t| is_fhir_json(&t));
+        Ok(UpstreamAnswer {
+            status: answer.status().as_u16(),
+            etag: header("etag"),
+            last_modified: header("last-modified"),
+            location: header("location"),
+            json,
+            encoded,
+            body: Box::pin(answer.bytes_stream().map(|chunk| chunk.map_err(|e| classify_body(&e)))),
+        })
+    }
+}
+
+fn is_fhir_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let utf8 = parts.all(|p| match p.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        Some(_) | None => true,
+    });
+    utf8 && matches!(media.as_str(), "application/fhir+json" | "application/json")
+}
+
+fn classify_head(error: &reqwest::Error) -> UpstreamError {
+    if error.is_timeout() { UpstreamError::Timeout } else { UpstreamError::Unreachable }
+}
+
+fn classify_body(error: &reqwest::Error) -> UpstreamError {
+    if error.is_timeout() { UpstreamError::Timeout } else { UpstreamError::BrokenOff }
+}
+
+#[cfg(test)]
+mod tests;

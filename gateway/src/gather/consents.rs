@@ -1,0 +1,162 @@
+//! Patients' Consents: fetched in one query for all patients of a window, cached, dropped when one is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use gateway_core::consent::{Consent, Unusable, Why, r4};
+use gateway_core::decide::PatientConsents;
+use gateway_core::json::Value;
+use gateway_core::owner::PatientId;
+use gateway_core::reference::{Bases, Target};
+use moka::sync::Cache;
+
+use super::resources::{each_resource, percent_encode};
+use crate::forward::Upstream;
+use crate::problem::Problem;
+
+/// Patients in one query; keeps the URL under 4 KiB with two spellings each.
+const BATCH: usize = 20;
+/// More Consents of one patient than this are not understood (CONSENT.md, "Bad input": thousands).
+const MOST_CONSENTS: usize = 1_000;
+
+/// The Consents of patients, no older than the configured age.
+pub struct ConsentSource {
+    upstream: Upstream,
+    bases: Bases,
+    /// Whether the Consents live on another server than the data, and so may refer to patients by absolute URL.
+    apart: bool,
+    /// INVARIANT: nothing in it is older than `max_staleness` or than the last Consent written through the gateway.
+    cache: Cache<PatientId, PatientConsents>,
+    /// Counts invalidations. Held while the cache is written or invalidated, so that an answer that was asked for
+    /// before a write is never cached after it.
+    generation: Mutex<u64>,
+}
+
+impl ConsentSource {
+    /// A source that keeps at most `patients` patients' Consents for at most `max_staleness`.
+    pub fn new(upstream: Upstream, bases: Bases, max_staleness: Duration, patients: usize) -> Self {
+        let apart = upstream.base() != bases.upstream.as_str();
+        let cache = Cache::builder().max_capacity(patients as u64).time_to_live(max_staleness).build();
+        Self { upstream, bases, apart, cache, generation: Mutex::new(0) }
+    }
+
+    /// The Consents of each of these patients.
+    ///
+    /// # Errors
+    /// [`Problem::NoFacts`] where they cannot all be had; an answer with a gap is never given.
+    pub async fn of(&self, patients: &BTreeSet<PatientId>) -> Result<BTreeMap<PatientId, PatientConsents>, Problem> {
+        let mut known = BTreeMap::new();
+        let mut missing = Vec::new();
+        for patient in patients {
+            match self.cache.get(patient) {
+                Some(consents) => drop(known.insert(patient.clone(), consents)),
+                None => missing.push(patient.clone()),
+            }
+        }
+        for batch in missing.chunks(BATCH) {
+            let asked_at = self.generation();
+            let fetched = self.fetch(batch).await?;
+            self.keep(asked_at, &fetched);
+            known.extend(fetched);
+        }
+        Ok(known)
+    }
+
+    /// Forgets a patient's Consents: one of them is about to be, or has been, written.
+    pub fn forget(&self, patient: &PatientId) {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
+        self.cache.invalidate(patient);
+    }
+
+    /// Forgets everything: it is not known whose Consent was written.
+    pub fn forget_all(&self) {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
+        self.cache.invalidate_all();
+    }
+
+    /// Whether the source answers now.
+    pub async fn reachable(&self) -> bool {
+        matches!(self.upstream.facts("Consent?_count=0&_summary=count").await, Ok(answer) if answer.status == 200)
+    }
+
+    fn generation(&self) -> u64 {
+        *self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, asked_at: u64, fetched: &BTreeMap<PatientId, PatientConsents>) {
+        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if *generation == asked_at {
+            for (patient, consents) in fetched {
+                self.cache.insert(patient.clone(), consents.clone());
+            }
+        }
+    }
+
+    async fn fetch(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientConsents>, Problem> {
+        let mut names = Vec::new();
+        for patient in patients {
+            names.push(percent_encode(&patient.reference()));
+            if self.apart {
+                names.push(percent_encode(&self.bases.upstream.join(&patient.reference())));
+            }
+        }
+        let target = format!("Consent?patient={}&_count=200", names.join(","));
+        let mut found: BTreeMap<PatientId, Vec<Result<Consent, Unusable>>> =
+            patients.iter().map(|patient| (patient.clone(), Vec::new())).collect();
+        each_resource(&self.upstream, &target, |resource| {
+            let read = read(resource);
+            match self.whose(resource) {
+                Some(patient) => {
+                    if let Some(consents) = found.get_mut(&patient) {
+                        consents.push(read);
+                    }
+                }
+                // It answers a query for these patients and does not say whose it is: it may be any of theirs.
+                None => {
+                    for consents in found.values_mut() {
+                        consents.push(Err(Unusable {
+                            reference: None,
+                            why: Why::OtherPatient,
+                            path: "patient".to_owned(),
+                        }));
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|problem| match problem {
+            Problem::NoFacts("facts-unavailable") => Problem::NoFacts("consents-unavailable"),
+            other => other,
+        })?;
+        if found.values().any(|consents| consents.len() > MOST_CONSENTS) {
+            return Err(Problem::NoFacts("consents-too-many"));
+        }
+        Ok(found.into_iter().map(|(patient, consents)| (patient, PatientConsents::Recorded(consents))).collect())
+    }
+
+    fn whose(&self, consent: Value<'_>) -> Option<PatientId> {
+        let reference = consent.get("patient")?.str_at("reference")?;
+        match Target::parse(&reference, &self.bases) {
+            Target::Local { rtype, id, .. } if rtype.as_str() == "Patient" => PatientId::parse(&id).ok(),
+            Target::Local { .. } | Target::Fragment(_) | Target::Foreign(_) | Target::Malformed => None,
+        }
+    }
+}
+
+/// Both readers must accept it: fhirbolt's typed R4 model, then the strict one that gives it its meaning (ADR 0011).
+fn read(resource: Value<'_>) -> Result<Consent, Unusable> {
+    let value: serde_json::Value = serde_json::from_slice(resource.raw()).map_err(|_| not_a_consent(None))?;
+    let consent = r4::read(&value)?;
+    match fhir_profiles::consent::check_r4(resource.raw_str()) {
+        Ok(()) => Ok(consent),
+        Err(_) => Err(not_a_consent(Some(&consent))),
+    }
+}
+
+fn not_a_consent(consent: Option<&Consent>) -> Unusable {
+    Unusable { reference: consent.map(|c| c.reference.clone()), why: Why::NotAConsent, path: "Consent".to_owned() }
+}

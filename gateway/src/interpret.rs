@@ -1,0 +1,60 @@
+//! Interpret: which FHIR interaction a request is, and what its event will say of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway_core::caller::Caller;
+use gateway_core::interaction::{Headers, Interaction, Refusal, Request};
+
+use crate::accept::Incoming;
+use crate::gate::Gate;
+use crate::problem::Problem;
+use crate::record::Asked;
+
+/// Reads the body and tells the interaction. [`Asked`] is there in any case: a request that is not understood is
+/// recorded too.
+pub async fn interpret(
+    gate: &Gate,
+    incoming: &mut Incoming,
+    caller: Arc<Caller>,
+) -> (Asked, Result<(Interaction, Bytes), Problem>) {
+    let line = format!("{} {}?{}", incoming.method(), incoming.path().unwrap_or_default(), incoming.query());
+    let mut asked = Asked { caller, interaction: "unknown", resource_type: None, query: Some(line) };
+    let body = match incoming.body(gate.shared.limits.body).await {
+        Ok(body) => body,
+        Err(problem) => return (asked, Err(problem)),
+    };
+    let interaction = match interaction(incoming, &body) {
+        Ok(interaction) => interaction,
+        Err(problem) => return (asked, Err(problem)),
+    };
+    asked.interaction = interaction.code();
+    asked.resource_type = interaction.resource_type().map(|rtype| rtype.as_str().to_owned());
+    if is_search_form(incoming)
+        && let (Some(line), Ok(form)) = (&mut asked.query, std::str::from_utf8(&body))
+    {
+        line.push('&');
+        line.push_str(form);
+    }
+    (asked, Ok((interaction, body)))
+}
+
+fn interaction(incoming: &Incoming, body: &Bytes) -> Result<Interaction, Problem> {
+    let path = incoming.path().ok_or(Problem::Uninterpretable(Refusal::InteractionUnknown))?;
+    let headers = Headers {
+        accept: incoming.header("accept")?,
+        content_type: incoming.header("content-type")?,
+        prefer: incoming.header("prefer")?,
+        if_none_exist: incoming.header("if-none-exist")?,
+        method_override: ["x-http-method-override", "x-http-method", "x-method-override"]
+            .iter()
+            .any(|name| incoming.has(name)),
+    };
+    let form: &[u8] = if is_search_form(incoming) { body } else { &[] };
+    let request = Request { method: incoming.method(), path, query: incoming.query(), headers, form };
+    Interaction::parse(&request).map_err(Problem::Uninterpretable)
+}
+
+fn is_search_form(incoming: &Incoming) -> bool {
+    incoming.method() == "POST" && incoming.path().is_some_and(|path| path.ends_with("/_search"))
+}

@@ -1,0 +1,179 @@
+//! The request path, told once from top to bottom:
+//!
+//! ```text
+//! accept → authenticate → interpret → organisation → scope → gather + decide + forward + filter → record → respond
+//! ```
+//!
+//! A stage hands the next one a value that it cannot do without: a [`Caller`] is what [`interpret`] speaks for, a
+//! [`Permit`] is what the upstream is asked with, an [`Outcome`] is what is recorded, and only
+//! [`Recorded`](crate::record::Recorded) becomes a response. Every way out, refusals and failures too, passes `record`
+//! and `respond` exactly once.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use bytes::Bytes;
+use gateway_core::caller::Caller;
+use gateway_core::decide::{Action, Permit, decide_interaction};
+use gateway_core::interaction::{Interaction, Preferences};
+
+use crate::accept::{Incoming, public_document};
+use crate::clock;
+use crate::filter::Judge;
+use crate::gate::Gate;
+use crate::interpret::interpret;
+use crate::outcome::{Answer, Outcome};
+use crate::problem::Problem;
+use crate::read::{Wanted, read};
+use crate::record::{Access, Asked};
+use crate::respond::respond;
+use crate::search::{self, search};
+use crate::write::{Change, Writer};
+
+/// Answers one request.
+pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody> {
+    let access = incoming.access(clock::event_id());
+    let head_only = incoming.is_head();
+    let recorder = &gate.shared.recorder;
+    if let Some((name, answer, body)) = public_document(gate, &incoming) {
+        return respond(recorder.count(&access, answer, body, name), head_only);
+    }
+    let recorded = match authenticate(gate, &incoming).await {
+        Err(problem) => {
+            let told = problem.told();
+            let (answer, body) = Answer::told(&told);
+            recorder.count(&access, answer, body, &told.rule)
+        }
+        Ok(caller) => {
+            let (asked, interaction) = interpret(gate, &mut incoming, caller).await;
+            let outcome = match interaction {
+                Ok((interaction, body)) => serve(gate, &access, &asked, &incoming, interaction, body).await,
+                Err(problem) => Err(problem),
+            };
+            recorder.record(&access, &asked, outcome.unwrap_or_else(Outcome::from)).await
+        }
+    };
+    respond(recorded, head_only)
+}
+
+/// Answers a request that is not looked at: too many are at work, or it took too long. It is counted.
+pub fn overloaded(gate: &Gate, why: &'static str) -> HttpResponse<BoxBody> {
+    let access = Access { id: clock::event_id(), trace_id: None, can_stream: false };
+    let told = Problem::Overloaded(why).told();
+    let (answer, body) = Answer::told(&told);
+    respond(gate.shared.recorder.count(&access, answer, body, why), false)
+}
+
+/// Who asks.
+async fn authenticate(gate: &Gate, incoming: &Incoming) -> Result<Arc<Caller>, Problem> {
+    let narrow = incoming.header(&gate.shared.purpose_header)?;
+    let authorization = incoming.header("authorization")?;
+    let caller = gate.shared.authenticator.authenticate(authorization, narrow, clock::now()).await?;
+    Ok(Arc::new(caller))
+}
+
+/// Policy and scope first, which look at no data; then the interaction's own verb.
+async fn serve(
+    gate: &Gate,
+    access: &Access,
+    asked: &Asked,
+    incoming: &Incoming,
+    interaction: Interaction,
+    body: Bytes,
+) -> Result<Outcome, Problem> {
+    interaction.served().map_err(Problem::Uninterpretable)?;
+    organisation(gate, asked, &interaction)?;
+    let permit = scope(asked, &interaction)?;
+    let preferences = Preferences::parse(incoming.header("prefer")?).map_err(Problem::Uninterpretable)?;
+    let shared = &gate.shared;
+    let judge = Judge::new(shared.facts.clone(), shared.policy.clone(), asked.caller.clone(), clock::now());
+    let traceparent = incoming.outgoing_trace();
+    match Verb::of(interaction, body, incoming)? {
+        Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
+        Verb::Search { rtype, query } => {
+            let asked = search::Asked { rtype, query: &query, handling: preferences.handling, traceparent };
+            search(gate, judge, permit, asked).await
+        }
+        Verb::Write { change } => {
+            let returns = preferences.returns;
+            let writer = Writer { gate, judge: &judge, permit: &permit, access, asked, returns, traceparent };
+            writer.write(change).await
+        }
+    }
+}
+
+/// What the organisation allows at all (ADR 0009).
+fn organisation(gate: &Gate, asked: &Asked, interaction: &Interaction) -> Result<(), Problem> {
+    let rtype = interaction.resource_type().map(|rtype| rtype.as_str());
+    gate.shared.organisation.decide(&asked.caller, interaction.code(), rtype, clock::now()).map_err(|refusal| {
+        tracing::info!(policies = ?refusal.policies, "refused by organisational policy");
+        Problem::Refused {
+            rule: "organisation-policy",
+            sentence: "Your organisation's policy does not allow you this kind of request.".to_owned(),
+        }
+    })
+}
+
+/// What the token's scopes allow.
+fn scope(asked: &Asked, interaction: &Interaction) -> Result<Permit, Problem> {
+    let action = match interaction {
+        Interaction::SearchType { .. } => Action::Search,
+        Interaction::Create { .. } => Action::Create,
+        Interaction::Update { .. } => Action::Update,
+        Interaction::Delete { .. } => Action::Delete,
+        _ => Action::Read,
+    };
+    let not_served = Problem::Uninterpretable(gateway_core::interaction::Refusal::NotServed(interaction.name()));
+    let rtype = interaction.resource_type().ok_or(not_served)?;
+    decide_interaction(&asked.caller, action, rtype).map_err(|refused| Problem::Refused {
+        rule: refused.reason.rule.as_str(),
+        sentence: format!("The token's scopes do not allow {} of {rtype}.", interaction.name()),
+    })
+}
+
+/// The three verbs that interactions come down to.
+enum Verb {
+    Read { wanted: Wanted },
+    Search { rtype: gateway_core::resource_type::ResourceType, query: gateway_core::interaction::SearchQuery },
+    Write { change: Change },
+}
+
+impl Verb {
+    fn of(interaction: Interaction, body: Bytes, incoming: &Incoming) -> Result<Self, Problem> {
+        let header = |name: &str| incoming.header(name).map(|value| value.map(ToOwned::to_owned));
+        let wanted = |rtype, id, version| {
+            let if_none_match = header("if-none-match")?;
+            Ok(Self::Read { wanted: Wanted { rtype, id, version, if_none_match, traceparent: None } })
+        };
+        let name = interaction.name();
+        match interaction {
+            Interaction::Read { rtype, id } => wanted(rtype, id, None),
+            Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
+            Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
+            Interaction::Create { rtype } => Ok(Self::Write { change: Change::Create { rtype, body } }),
+            Interaction::Update { rtype, id } => {
+                Ok(Self::Write { change: Change::Update { rtype, id, body, if_match: header("if-match")? } })
+            }
+            Interaction::Delete { rtype, id } => {
+                Ok(Self::Write { change: Change::Delete { rtype, id, if_match: header("if-match")? } })
+            }
+            Interaction::Capabilities
+            | Interaction::SmartConfiguration
+            | Interaction::ConditionalUpdate { .. }
+            | Interaction::Patch { .. }
+            | Interaction::ConditionalPatch { .. }
+            | Interaction::ConditionalDelete { .. }
+            | Interaction::ConditionalCreate { .. }
+            | Interaction::SearchSystem { .. }
+            | Interaction::SearchCompartment { .. }
+            | Interaction::HistoryInstance { .. }
+            | Interaction::HistoryType { .. }
+            | Interaction::HistorySystem { .. }
+            | Interaction::Batch
+            | Interaction::Operation { .. } => {
+                Err(Problem::Uninterpretable(gateway_core::interaction::Refusal::NotServed(name)))
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Record: the one exit. Whatever becomes of a request passes here once, and only what was recorded can be answered.
+//!
+//! INVARIANT 1 (docs/ARCHITECTURE.md): no byte that discloses anything leaves before the events that say so are
+//! durable. [`Recorded`] has private fields and is made in this file only, each time from the journal's own token of
+//! durability, or from the counter for what discloses nothing and has no caller (EVIDENCE.md 1).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evidence::event::{
+    AccessEvent, Caller as EventCaller, Coding as EventCoding, Counts, Decision, End, EventBody, HeartbeatCounters,
+    Outcome as OutcomeEvent, Phase, Reason as EventReason, Request as RequestEvent, Universal,
+};
+use evidence::ids::{EventId, Hash, Timestamp};
+use futures_util::stream::{LocalBoxStream, StreamExt as _, unfold};
+use gateway_core::caller::Caller;
+use secrecy::SecretString;
+
+use crate::clock;
+use crate::counted::Counted;
+use crate::filter::{SearchAnswer, Window};
+use crate::journal::{Durable, Entry, Journal, JournalError};
+use crate::outcome::{Answer, Outcome};
+use crate::problem::Problem;
+use crate::tally::Tally;
+use crate::telemetry::{DecisionOutcome, Metrics};
+
+/// One access: what its events and its answer have in common.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Id of the request event and `X-Request-Id` of the answer.
+    pub id: EventId,
+    /// The trace that the request belongs to.
+    pub trace_id: Option<String>,
+    /// Whether the client can take an answer in several windows (HTTP/1.0 cannot).
+    pub can_stream: bool,
+}
+
+/// Who asked for what, as far as the request event says it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The verified caller.
+    pub caller: Arc<Caller>,
+    /// FHIR's code of the interaction.
+    pub interaction: &'static str,
+    /// The resource type.
+    pub resource_type: Option<String>,
+    /// The query in the clear; the journal seals it under the event's own key.
+    pub query: Option<String>,
+}
+
+/// An outcome whose record is durable. Only this can become a response.
+pub struct Recorded {
+    request: EventId,
+    answer: Answer,
+    body: RecordedBody,
+}
+
+/// The body of a recorded outcome.
+pub enum RecordedBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Window after window; each is recorded before it is yielded. An error means: abort the connection.
+    Windows(LocalBoxStream<'static, Result<Bytes, Aborted>>),
+}
+
+/// The answer cannot be continued; what was sent must not look complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer was aborted")]
+pub struct Aborted;
+
+impl Recorded {
+    /// What to answer: request id, head, body.
+    pub(crate) fn into_parts(self) -> (EventId, Answer, RecordedBody) {
+        (self.request, self.answer, self.body)
+    }
+}
+
+/// Proof that the intent of a write is on record; forwarding a write needs it.
+#[derive(Debug)]
+pub struct Intended {
+    _durable: Durable,
+}
+
+/// Writes events; cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    journal: Journal,
+    counted: Arc<Counted>,
+    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
+    policy_digest: Hash,
+}
+
+impl Recorder {
+    /// A recorder into `journal`, under the policy of this digest.
+    pub fn new(journal: Journal, counted: Arc<Counted>, metrics: Arc<Metrics>, policy_digest: Hash) -> Self {
+        Self { journal, counted, tally: Arc::default(), metrics, policy_digest }
+    }
+
+    /// The journal.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Requests without a caller.
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
+    /// What the gateway did since it started.
+    pub(crate) fn counters(&self) -> HeartbeatCounters {
+        self.tally.read(self.journal.statistics().records)
+    }
+
+    /// Records what became of a request without a caller: it is counted by reason, and discloses nothing.
+    pub fn count(&self, access: &Access, answer: Answer, body: Bytes, reason: &str) -> Recorded {
+        self.counted.add(reason);
+        self.tally.refused(body.len());
+        Recorded { request: access.id, answer, body: RecordedBody::Whole(body) }
+    }
+
+    /// Records the outcome of an authenticated request. What cannot be recorded becomes a 503 that discloses nothing.
+    pub async fn record(&self, access: &Access, asked: &Asked, outcome: Outcome) -> Recorded {
+        match self.try_record(access, asked, outcome).await {
+            Ok(recorded) => recorded,
+            Err(problem) => {
+                tracing::error!(request = %access.id, problem = %problem, "not recorded, not released");
+                let told = problem.told();
+                let (answer, body) = Answer::told(&told);
+                self.count(access, answer, body, &told.rule)
+            }
+        }
+    }
+
+    /// Puts the intent of a write on record before it is forwarded.
+    pub async fn intend(&self, access: &Access, asked: &Asked) -> Result<Intended, Problem> {
+        let event = self.request_event(asked, access, Phase::Intent, Decision::Permit, Vec::new());
+        let entry = entry(access.id, EventBody::Request(Box::new(event)), asked.query.clone())?;
+        Ok(Intended { _durable: self.write(vec![entry]).await? })
+    }
+
+    async fn try_record(&self, access: &Access, asked: &Asked, outcome: Outcome) -> Result<Recorded, Problem> {
+        match outcome {
+            Outcome::Refused { problem, denied } => self.refused(access, asked, &problem, denied.as_deref()).await,
+            Outcome::Whole { answer, window } => {
+                self.begin(access, asked, Phase::Whole, &answer, &window).await?;
+                self.permitted(window.counts());
+                Ok(whole(access, answer, *window))
+            }
+            Outcome::Windows { answer, first, rest } => {
+                if !access.can_stream {
+                    let problem = Problem::Refused {
+                        rule: "http-1-0",
+                        sentence: "This answer is sent in parts, which HTTP/1.0 cannot carry: use HTTP/1.1.".to_owned(),
+                    };
+                    return self.refused(access, asked, &problem, None).await;
+                }
+                self.begin(access, asked, Phase::Opened, &answer, &first).await?;
+                self.permitted(first.counts());
+                let release = Release::new(self.clone(), access.id, answer.status, &first);
+                let body = stream(first, *rest, release);
+                Ok(Recorded { request: access.id, answer, body: RecordedBody::Windows(body) })
+            }
+            Outcome::Written { answer, window, end, intended: _ } => {
+                let mut entries = window_entries(access.id, 0, &window)?;
+                entries.push(outcome_entry(access.id, end, Some(answer.status), 1, window.counts())?);
+                self.write(entries).await?;
+                self.permitted(window.counts());
+                Ok(whole(access, answer, *window))
+            }
+        }
+    }
+
+    /// The request event and the first window's events, in one batch.
+    async fn begin(
+        &self,
+        access: &Access,
+        asked: &Asked,
+        phase: Phase,
+        answer: &Answer,
+        window: &Window,
+    ) -> Result<Durable, Problem> {
+        let mut event = self.request_event(asked, access, phase, Decision::Permit, Vec::new());
+        event.status = Some(answer.status);
+        event.universal = window.universal().to_vec();
+        event.counts = window.counts();
+        let mut entries = vec![entry(access.id, EventBody::Request(Box::new(event)), asked.query.clone())?];
+        for body in window.events(access.id, 0).map_err(|_| Problem::Unrecordable("not-recordable"))? {
+            entries.push(entry(clock::event_id(), body, None)?);
+        }
+        self.write(entries).await
+    }
+
+    async fn refused(
+        &self,
+        access: &Access,
+        asked: &Asked,
+        problem: &Problem,
+        denied: Option<&Window>,
+    ) -> Result<Recorded, Problem> {
+        tracing::info!(request = %access.id, problem = %problem, "refused");
+        let told = problem.told();
+        // What consent hides is let through by every rule that looks at no data, and leaves no reason here.
+        let (decision, reasons) = match problem {
+            Problem::Absent => (Decision::Permit, Vec::new()),
+            _ => (Decision::Refuse, vec![EventReason { rule: told.rule.clone(), detail: None }]),
+        };
+        let mut event = self.request_event(asked, access, Phase::Whole, decision, reasons);
+        event.status = Some(told.status);
+        let mut entries = vec![entry(access.id, EventBody::Request(Box::new(event)), asked.query.clone())?];
+        if let Some(window) = denied {
+            entries.extend(window_entries(access.id, 0, window)?);
+        }
+        self.write(entries).await?;
+        let (answer, body) = Answer::told(&told);
+        self.tally.refused(body.len());
+        match problem {
+            Problem::Absent if denied.is_some() => self.metrics.decision(DecisionOutcome::Hide, "consent"),
+            Problem::Refused { rule, .. } => self.metrics.decision(DecisionOutcome::Refuse, rule),
+            Problem::Uninterpretable(refusal) => self.metrics.decision(DecisionOutcome::Refuse, refusal.code()),
+            _ => {}
+        }
+        Ok(Recorded { request: access.id, answer, body: RecordedBody::Whole(body) })
+    }
+
+    fn request_event(
+        &self,
+        asked: &Asked,
+        access: &Access,
+        phase: Phase,
+        decision: Decision,
+        reasons: Vec<EventReason>,
+    ) -> RequestEvent {
+        let caller = &asked.caller;
+        let roles = caller.roles.iter().map(|code| EventCoding { system: None, code: code.clone() });
+        let purpose = caller.purposes.iter().map(|p| EventCoding { system: p.system.clone(), code: p.code.clone() });
+        RequestEvent {
+            phase,
+            caller: EventCaller {
+                issuer: caller.issuer.clone(),
+                subject: caller.subject.clone(),
+                client: caller.client.clone(),
+                organization: caller.organization.as_ref().map(ToString::to_string),
+                roles: roles.collect(),
+                token_id: caller.token_id.clone(),
+            },
+            purpose: purpose.collect(),
+            break_glass: None,
+            interaction: asked.interaction.to_owned(),
+            resource_type: asked.resource_type.clone(),
+            decision,
+            reasons,
+            policy_digest: self.policy_digest,
+            status: None,
+            counts: Counts::default(),
+            universal: Vec::new(),
+            query_sealed: None,
+            trace_id: access.trace_id.clone(),
+        }
+    }
+
+    fn permitted(&self, counts: Counts) {
+        self.tally.permitted(counts);
+        self.metrics.released(counts.bytes);
+        self.metrics.redactions(counts.redactions);
+        let outcome = if counts.redactions > 0 { DecisionOutcome::Redact } else { DecisionOutcome::Permit };
+        self.metrics.decision(outcome, "none");
+    }
+
+    async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
+        self.journal.record(entries).await.map_err(|error| {
+            tracing::error!(%error, "the journal refused");
+            Problem::Unrecordable(match error {
+                JournalError::Full(_) => "journal-full",
+                _ => "journal-unavailable",
+            })
+        })
+    }
+}
+
+fn whole(access: &Access, answer: Answer, window: Window) -> Recorded {
+    Recorded { request: access.id, answer, body: RecordedBody::Whole(window.bytes.into()) }
+}
+
+fn entry(id: EventId, body: EventBody, query: Option<String>) -> Result<Entry, Problem> {
+    let at = Timestamp::from_date(clock::now()).map_err(|_| Problem::Unrecordable("clock"))?;
+    Ok(Entry { event: AccessEvent { id, at, body }, query: query.map(SecretString::from) })
+}
+
+/// A later window's events; its resources without an owner stand in an event of their own, since the request event is
+/// durable already.
+fn window_entries(request: EventId, index: u32, window: &Window) -> Result<Vec<Entry>, Problem> {
+    let mut bodies = window.events(request, index).map_err(|_| Problem::Unrecordable("not-recordable"))?;
+    if !window.universal().is_empty() {
+        bodies.push(EventBody::Universal(Universal { request, window: index, resources: window.universal().to_vec() }));
+    }
+    bodies.into_iter().map(|body| entry(clock::event_id(), body, None)).collect()
+}
+
+fn outcome_entry(request: EventId, end: End, status: Option<u16>, windows: u32, counts: Counts) -> Result<Entry, Problem> {
+    let body = EventBody::Outcome(OutcomeEvent { request, end, status, windows, counts });
+    entry(clock::event_id(), body, None)
+}
+
+/// The state of an answer that leaves in windows. Dropped before its end, it records that the client has gone.
+struct Release {
+    recorder: Recorder,
+    request: EventId,
+    status: u16,
+    windows: u32,
+    counts: Counts,
+    closed: bool,
+}
+
+impl Release {
+    fn new(recorder: Recorder, request: EventId, status: u16, first: &Window) -> Self {
+        Self { recorder, request, status, windows: 1, counts: first.counts(), closed: false }
+    }
+
+    /// Records a further window; only then may its bytes leave.
+    async fn release(&mut self, window: Window) -> Result<Bytes, Problem> {
+        let entries = window_entries(self.request, self.windows, &window)?;
+        if !entries.is_empty() {
+            self.recorder.write(entries).await?;
+        }
+        let counts = window.counts();
+        self.recorder.tally.continued(counts);
+        self.windows += 1;
+        self.counts.entries += counts.entries;
+        self.counts.disclosed += counts.disclosed;
+        self.counts.redactions += counts.redactions;
+        self.counts.bytes += counts.bytes;
+        Ok(window.bytes.into())
+    }
+
+    async fn close(&mut self, end: End) {
+        self.closed = true;
+        let outcome = outcome_entry(self.request, end, Some(self.status), self.windows, self.counts);
+        // CRASH: an outcome that does not become durable is written as `unknown` at the next start.
+        match outcome {
+            Ok(outcome) => drop(self.recorder.write(vec![outcome]).await),
+            Err(problem) => tracing::error!(request = %self.request, %problem, "outcome not recorded"),
+        }
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let (recorder, request, status) = (self.recorder.clone(), self.request, self.status);
+        let (windows, counts) = (self.windows, self.counts);
+        actix_web::rt::spawn(async move {
+            let mut gone = Self { recorder, request, status, windows, counts, closed: true };
+            gone.close(End::ClientGone).await;
+        });
+    }
+}
+
+/// Yields the first window, then each further one once it is on record, then closes.
+fn stream(
+    first: Box<Window>,
+    rest: SearchAnswer,
+    release: Release,
+) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
+    let first = futures_util::stream::once(async move { Ok(Bytes::from(first.bytes)) });
+    let rest = unfold(Some((rest, release)), |state| async move {
+        let (mut rest, mut release) = state?;
+        let window = match rest.next_window().await {
+            Ok(window) => window,
+            Err(problem) => {
+                tracing::warn!(request = %release.request, %problem, "answer aborted");
+                let end = match problem {
+                    Problem::Upstream(_) => End::UpstreamFailed,
+                    _ => End::FilterFailed,
+                };
+                release.close(end).await;
+                return Some((Err(Aborted), None));
+            }
+        };
+        let last = window.last;
+        match release.release(window).await {
+            Err(_) => {
+                release.close(End::FilterFailed).await;
+                Some((Err(Aborted), None))
+            }
+            Ok(bytes) if last => {
+                release.close(End::Complete).await;
+                Some((Ok(bytes), None))
+            }
+            Ok(bytes) => Some((Ok(bytes), Some((rest, release)))),
+        }
+    });
+    first.chain(rest).boxed_local()
+}

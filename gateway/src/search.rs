@@ -1,0 +1,191 @@
+//! Search by type: how a checked search becomes a plan, and a plan the first window of an answer.
+
+use gateway_core::decide::{Permit, redacts};
+use gateway_core::interaction::{CheckedSearch, Handling, KnownParams, Param, SearchQuery};
+use gateway_core::owner::{PatientId, owner_params};
+use gateway_core::resource_type::ResourceType;
+use gateway_core::scope::ScopeGrant;
+
+use crate::cursor::Position;
+use crate::filter::{Judge, Links, Pages, SearchAnswer, SearchPlan};
+use crate::gate::Gate;
+use crate::outcome::{Answer, Outcome};
+use crate::problem::Problem;
+use crate::{clock, random};
+
+/// The page size where the client names none, and the largest.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 1_000;
+/// The upstream's page size where a search is read to its end.
+const UPSTREAM_PAGE: u32 = 250;
+
+/// The paging parameter of our own links.
+pub const CURSOR: &str = "_cursor";
+
+/// A search as the client asked for it.
+pub struct Asked<'a> {
+    /// The type.
+    pub rtype: ResourceType,
+    /// URL and form parameters.
+    pub query: &'a SearchQuery,
+    /// `Prefer: handling`.
+    pub handling: Handling,
+    /// The trace to pass on.
+    pub traceparent: Option<String>,
+}
+
+/// Searches, and answers with the first window and the maker of further ones.
+pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<Outcome, Problem> {
+    let known = gate.shared.capabilities.known()?;
+    let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
+    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
+    match pages.open(&permit, plan.target.clone()).await? {
+        200 => {}
+        // An upstream forgets its paging state after a while.
+        404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
+        400 | 422 => {
+            return Err(Problem::BadBody {
+                status: 400,
+                rule: "search-not-accepted",
+                sentence: "The FHIR server does not accept a parameter or a value of this search.".to_owned(),
+            });
+        }
+        status => return Err(Problem::UpstreamRefused { status }),
+    }
+    let links = links(gate, &judge, plan.rtype, shown);
+    let mut rest = Box::new(SearchAnswer::new(judge, permit, pages, plan, links));
+    let first = Box::new(rest.next_window().await?);
+    let answer = Answer::status(200);
+    Ok(match first.last {
+        true => Outcome::Whole { answer, window: first },
+        false => Outcome::Windows { answer, first, rest },
+    })
+}
+
+fn stale_cursor() -> Problem {
+    Problem::BadBody {
+        status: 410,
+        rule: "cursor-stale",
+        sentence: "This paging link is not valid any more: repeat the search.".to_owned(),
+    }
+}
+
+/// The plan, and the query that the self link shows.
+fn plan(
+    gate: &Gate,
+    judge: &Judge,
+    permit: &Permit,
+    asked: &Asked<'_>,
+    known: &KnownParams,
+) -> Result<(SearchPlan, String), Problem> {
+    let limits = &gate.shared.limits;
+    let plan = |target: String, query: String, count: u32, to_the_end: bool, skip: u64| SearchPlan {
+        rtype: asked.rtype,
+        target,
+        query,
+        count,
+        to_the_end,
+        skip,
+        most_entries: gate.shared.most_entries,
+        window: (limits.window, limits.window_entries),
+    };
+    if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
+        let opened = gate.shared.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
+        let (position, shown) = opened.map_err(|_| stale_cursor())?;
+        return Ok(match position {
+            Position::UpstreamPage { target, count } => (plan(target, String::new(), count, false, 0), shown),
+            Position::AfterMatches { query, skip, count } => {
+                (plan(first_target(asked.rtype, &query, UPSTREAM_PAGE), query, count, true, skip), shown)
+            }
+        });
+    }
+    let checked = asked.query.check(asked.rtype, known, asked.handling).map_err(Problem::Uninterpretable)?;
+    refuse_redacted(gate, judge, &checked)?;
+    let (query, one_patient) = narrowed(gate, judge, permit, &checked, known)?;
+    let count = checked.count().unwrap_or(PAGE).min(LARGEST_PAGE);
+    if count == 0 && !one_patient {
+        return Err(Problem::Refused {
+            rule: "total-of-many-patients",
+            sentence: "A total is given for searches of one patient only: name the patient.".to_owned(),
+        });
+    }
+    let upstream_page = if one_patient { UPSTREAM_PAGE } else { count };
+    let target = first_target(asked.rtype, &query, upstream_page);
+    Ok((plan(target, query, count, one_patient, 0), checked.forwarded().to_query()))
+}
+
+fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{rtype}?{query}{separator}_count={page}")
+}
+
+/// The query for the upstream, and whether it is of one patient: the one it names, or the launch patient where the
+/// token's scopes reach no further. Narrowing only spares the upstream; each entry is decided anyway.
+fn narrowed(
+    gate: &Gate,
+    judge: &Judge,
+    permit: &Permit,
+    checked: &CheckedSearch,
+    known: &KnownParams,
+) -> Result<(String, bool), Problem> {
+    let paging = |param: &&Param| !matches!(param.name.as_str(), "_count" | "_total");
+    let mut params: Vec<Param> = checked.forwarded().params().iter().filter(paging).cloned().collect();
+    let named = checked.single_patient(&gate.shared.bases);
+    let launch = match permit.grant() {
+        ScopeGrant::PatientOnly => judge.caller().launch_patient.clone(),
+        ScopeGrant::None | ScopeGrant::All => None,
+    };
+    let launched = launch.filter(|launch| named.as_ref() != Some(launch));
+    let narrowing = launched.and_then(|launch| narrowing(checked.rtype(), &launch, known));
+    let one_patient = named.is_some() || narrowing.is_some();
+    params.extend(narrowing);
+    Ok((SearchQuery::from_params(params).to_query(), one_patient))
+}
+
+/// The parameter that keeps a search of this type to one patient.
+fn narrowing(rtype: ResourceType, patient: &PatientId, known: &KnownParams) -> Option<Param> {
+    let name = owner_params(rtype).iter().find(|name| known.contains(rtype, name))?;
+    let value = if *name == "_id" { patient.as_str().to_owned() } else { patient.reference() };
+    Some(Param { name: (*name).to_owned(), modifier: None, value })
+}
+
+/// Who gets elements of a type redacted cannot search by them (ADR 0017).
+fn refuse_redacted(gate: &Gate, judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
+    if !redacts(judge.caller(), checked.rtype(), &gate.shared.policy) {
+        return Ok(());
+    }
+    let safe = |param: &Param| {
+        let plain = param.modifier.is_none();
+        match param.name.as_str() {
+            "_id" | "_lastUpdated" | "_count" | "_total" | "_include" | "_revinclude" => true,
+            "_sort" => param.value.split(',').all(|key| matches!(key.trim_start_matches('-'), "_id" | "_lastUpdated")),
+            name => plain && owner_params(checked.rtype()).contains(&name),
+        }
+    };
+    match checked.forwarded().params().iter().all(safe) {
+        true => Ok(()),
+        false => Err(Problem::Refused {
+            rule: "search-by-redacted",
+            sentence: format!(
+                "Elements of {} are redacted for you, so you may search it by patient, _id and _lastUpdated only.",
+                checked.rtype()
+            ),
+        }),
+    }
+}
+
+/// The links of the answer, on the public base.
+fn links(gate: &Gate, judge: &Judge, rtype: ResourceType, shown: String) -> Links {
+    let (cursors, caller) = (gate.shared.cursors.clone(), judge.caller().clone());
+    let base = gate.shared.bases.public.join(rtype.as_str());
+    Box::new(move |position| match position {
+        None if shown.is_empty() => Ok(base.clone()),
+        None => Ok(format!("{base}?{shown}")),
+        Some(position) => {
+            let nonce = random::nonce().map_err(|_| Problem::Overloaded("no-randomness"))?;
+            let sealed = cursors.seal(&caller, rtype.as_str(), position, &shown, clock::now(), nonce);
+            let sealed = sealed.map_err(|_| Problem::Unfilterable("cursor-not-sealed"))?;
+            Ok(format!("{base}?{CURSOR}={sealed}"))
+        }
+    })
+}
