@@ -1,0 +1,166 @@
+//! The gateway before a FHIR server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::json;
+
+use super::fhir::{self, Fhir};
+use super::process::{Part, Running, free_port};
+use super::sidecar::write_config;
+use super::{programs, workspace};
+
+/// What a gateway is to be.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// Its name in logs and messages.
+    pub name: String,
+    /// Where its key, its configuration and its journal lie.
+    pub folder: PathBuf,
+    /// Port of 127.0.0.1; a free one when absent.
+    pub port: Option<u16>,
+    /// FHIR base of the server that it protects.
+    pub upstream: String,
+    /// The issuer whose tokens it takes.
+    pub issuer: String,
+    /// The audience that these tokens must carry.
+    pub audience: String,
+    /// The sidecar's Unix socket.
+    pub sidecar_socket: PathBuf,
+    /// The log's verifier key.
+    pub log_key: String,
+    /// Keys of the configuration that are added to or replace those written here.
+    pub more: toml::Table,
+}
+
+/// A gateway: its files stay when it is stopped, killed and started again.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The FHIR base that clients use, without a slash at the end.
+    pub url: String,
+    /// Base of its admin port.
+    pub admin: String,
+    /// The token that opens events on the admin port.
+    pub admin_token: String,
+    /// The file that holds this token.
+    pub admin_token_file: PathBuf,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Its journal.
+    pub journal: PathBuf,
+    name: String,
+    process: Option<Running>,
+}
+
+impl Gateway {
+    /// Writes keys and configuration and starts serving.
+    ///
+    /// # Errors
+    /// When the gateway is not ready within a minute.
+    pub async fn start(options: GatewayOptions) -> Result<Self> {
+        std::fs::create_dir_all(&options.folder)?;
+        let key = options.folder.join("kek");
+        if !key.exists() {
+            workspace::replace(&key, hex::encode(random()?).as_bytes())?;
+        }
+        let admin_token_file = options.folder.join("admin.token");
+        if !admin_token_file.exists() {
+            workspace::replace(&admin_token_file, hex::encode(random()?).as_bytes())?;
+        }
+        let admin_token = std::fs::read_to_string(&admin_token_file)?;
+        let port = match options.port {
+            Some(port) => port,
+            None => free_port()?,
+        };
+        let url = format!("http://127.0.0.1:{port}/fhir");
+        let admin = format!("127.0.0.1:{}", free_port()?);
+        let journal = options.folder.join("journal.db");
+        let config = json!({
+            "server": {"listen": format!("127.0.0.1:{port}"), "public_base": url, "workers": 2},
+            "upstream": {"base": options.upstream},
+            "auth": {"issuers": [{"issuer": options.issuer, "audience": [options.audience]}]},
+            "journal": {"path": journal, "kek_file": key, "tenant": "demo"},
+            "sidecar": {"socket": options.sidecar_socket, "log_key": options.log_key},
+            "admin": {"listen": admin, "token_file": admin_token_file},
+            "telemetry": {"log_format": "text"},
+        });
+        let config = write_config(&options.folder.join("gateway.toml"), &config, &options.more)?;
+        let mut gateway = Self {
+            url,
+            admin: format!("http://{admin}"),
+            admin_token,
+            admin_token_file,
+            config,
+            journal,
+            name: options.name,
+            process: None,
+        };
+        gateway.start_again().await?;
+        Ok(gateway)
+    }
+
+    /// Starts serving on the files that are there.
+    ///
+    /// # Errors
+    /// When it is not ready within a minute.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs already", self.name);
+        let program = programs::gateway().await?;
+        let mut process = Part::new(&self.name, program).args(["serve", "--config"]).arg(&self.config).start()?;
+        let client = fhir::client()?;
+        let probe = format!("{}/readyz", self.admin);
+        process
+            .ready(Duration::from_secs(60), async |_: &str| {
+                let answer = client.get(&probe).send().await.ok()?;
+                answer.status().is_success().then_some(())
+            })
+            .await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// The FHIR surface, called with this token.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn fhir(&self, token: impl Into<String>) -> Result<Fhir> {
+        Ok(Fhir::at(&self.url)?.with_token(token))
+    }
+
+    /// The running process.
+    ///
+    /// # Errors
+    /// When it was stopped.
+    pub fn process(&mut self) -> Result<&mut Running> {
+        self.process.as_mut().context("the gateway does not run")
+    }
+
+    /// SIGTERM, and waits for the orderly end.
+    ///
+    /// # Errors
+    /// When it does not end within 40 s.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(process) = self.process.take() {
+            process.terminate(Duration::from_secs(40)).await?;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub async fn crash(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.crash().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("this machine gives no randomness: {error}"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,8 @@
+//! Starts the real parts: demo, end-to-end tests, benchmarks.
+//!
+//! [`harness`] starts one real program after the other (FHIR server, chain node, issuer, sidecar, gateway), each alone or all of them as a
+//! [`harness::stack::Stack`]; [`demo`] tells a story on it, [`suite`] holds the end-to-end tests.
+
+pub mod demo;
+pub mod harness;
+pub mod suite;

@@ -1,0 +1,194 @@
+//! Runs the tests in turn over one stack, says a line for each, and counts.
+
+#![expect(clippy::print_stdout, reason = "a line for each test goes to a terminal")]
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use super::{Needs, Skip, Test};
+use crate::harness::hapi::HapiOptions;
+use crate::harness::stack::{Server, Stack, StackOptions};
+use crate::harness::{say, workspace};
+
+/// The longest that one end-to-end test may take.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// `cargo test --workspace` and the contracts' check before the suite.
+    pub unit_tests: bool,
+    /// Only tests whose name contains one of these; all when empty.
+    pub filters: Vec<String>,
+    /// The second FHIR server in HAPI's place.
+    pub hfs: bool,
+}
+
+/// How many tests ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// They did what they should.
+    pub passed: u64,
+    /// They did not.
+    pub failed: u64,
+    /// They could not be made here.
+    pub skipped: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// Runs what the plan says.
+///
+/// # Errors
+/// When a stack cannot be started: that is no test's failure, and nothing was found out.
+pub async fn run(plan: Plan) -> Result<Tally> {
+    let mut tally = Tally::default();
+    if plan.unit_tests {
+        tally.add(unit_tests().await?);
+        tally.add(contracts().await?);
+    }
+    tally.add(suite(&plan).await?);
+    Ok(tally)
+}
+
+async fn suite(plan: &Plan) -> Result<Tally> {
+    let tests: Vec<Test> = super::tests()
+        .into_iter()
+        .filter(|test| plan.filters.is_empty() || plan.filters.iter().any(|part| test.name.contains(part.as_str())))
+        .collect();
+    let mut tally = Tally::default();
+    if tests.is_empty() {
+        say::loud("no end-to-end test has such a name");
+        return Ok(tally);
+    }
+    let mut options = StackOptions::whole("e2e")?;
+    let needs = |level: Needs| tests.iter().any(|test| test.needs >= level);
+    options.sidecar = needs(Needs::Sidecar);
+    options.gateway = needs(Needs::Gateway);
+    options.server = if plan.hfs { Server::Hfs } else { Server::Hapi(HapiOptions::default()) };
+    let mut stack = Stack::start(options).await?;
+    for test in tests {
+        let begin = Instant::now();
+        let verdict = tokio::time::timeout(LIMIT, AssertUnwindSafe((test.run)(&mut stack)).catch_unwind()).await;
+        let seconds = begin.elapsed().as_secs_f64();
+        let failure = match verdict {
+            Ok(Ok(Ok(()))) => {
+                tally.passed += 1;
+                println!("ok      {} ({seconds:.1} s)", test.name);
+                continue;
+            }
+            Ok(Ok(Err(error))) if error.is::<Skip>() => {
+                tally.skipped += 1;
+                println!("SKIPPED {}: {error}", test.name);
+                say::loud(&format!("SKIPPED {}: {error}", test.name));
+                continue;
+            }
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_)) => anyhow!("it panicked; the message stands above"),
+            Err(_) => anyhow!("it was not done after {} s", LIMIT.as_secs()),
+        };
+        tally.failed += 1;
+        println!("FAILED  {} ({seconds:.1} s)\n        {failure:#}", test.name);
+    }
+    Ok(tally)
+}
+
+async fn unit_tests() -> Result<Tally> {
+    say::step("cargo test --workspace");
+    let (folder, _) = workspace::programs()?;
+    let target = folder.parent().context("a target folder has a parent")?;
+    let mut cargo = Command::new(workspace::environment("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--target-dir"]).arg(target).current_dir(workspace::root()?);
+    counted("cargo test", cargo).await
+}
+
+async fn contracts() -> Result<Tally> {
+    let check = workspace::root()?.join("anchor-sidecar/contracts/check");
+    if !check.exists() {
+        say::loud("SKIPPED the contracts' check: anchor-sidecar/contracts/check is missing");
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    say::step("anchor-sidecar/contracts/check");
+    counted("the contracts' check", Command::new(Path::new(&check))).await
+}
+
+/// Runs another test program, passes on what it prints, and adds up its own result lines. Where it fails without counting a failure (it did not
+/// compile, say), that is one.
+async fn counted(name: &str, mut command: Command) -> Result<Tally> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let mut tally = Tally::default();
+    let stdout = child.stdout.take().context("no output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(line) = lines.next_line().await? {
+        println!("{line}");
+        if let Some(result) = result_line(&line) {
+            tally.add(result);
+        }
+    }
+    let status = child.wait().await?;
+    if !status.success() && tally.failed == 0 {
+        println!("FAILED  {name} ({status})");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 5 passed; 0 failed; 1 ignored; …` (cargo) and `Suite result: ok. 5 passed; 0 failed; 0 skipped; …` (forge).
+fn result_line(line: &str) -> Option<Tally> {
+    let line = uncoloured(line);
+    let (_, counts) = line.split_once(" result: ")?;
+    let number = |word: &str| -> Option<u64> {
+        let (before, _) = counts.split_once(word)?;
+        before.split_whitespace().next_back()?.parse().ok()
+    };
+    Some(Tally {
+        passed: number(" passed")?,
+        failed: number(" failed")?,
+        skipped: number(" ignored").or_else(|| number(" skipped"))?,
+    })
+}
+
+/// The line without terminal colours (`ESC [ … m`).
+fn uncoloured(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut text, part| {
+        text.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_of_cargo_and_forge() {
+        let cargo =
+            "test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        let forge = "Suite result: \u{1b}[32mok\u{1b}[0m. \u{1b}[32m7\u{1b}[0m passed; \u{1b}[31m0\u{1b}[0m failed; \u{1b}[33m3\u{1b}[0m skipped; finished in 3ms";
+        let tally = |passed, failed, skipped| Some(Tally { passed, failed, skipped });
+        assert_eq!(result_line(cargo), tally(12, 1, 2));
+        assert_eq!(result_line(forge), tally(7, 0, 3));
+        assert_eq!(result_line("the result: none of these"), None);
+        assert_eq!(result_line("running 3 tests"), None);
+    }
+}
