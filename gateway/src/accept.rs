@@ -1,8 +1,8 @@
 //! Accept: the request as it came, and the documents that need no caller.
 
+use actix_web::HttpRequest;
 use actix_web::http::{Method, Version};
 use actix_web::web::Payload;
-use actix_web::HttpRequest;
 use bytes::{Bytes, BytesMut};
 use evidence::ids::EventId;
 use futures_util::StreamExt as _;

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use evidence::ids::EventId;
+use evidence::ids::{EventId, Sequence};
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -52,19 +52,31 @@ pub struct Look {
     pub request: EventId,
 }
 
-/// The audit cannot be written or read now.
+/// Why the audit shows nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the audit is not available")]
-pub struct AuditUnavailable;
+pub enum AuditFault {
+    /// It cannot be written or read now.
+    #[error("the audit is not available")]
+    Unavailable,
+    /// A record is not what was recorded.
+    #[error("record {sequence} was altered: {what}")]
+    Altered {
+        /// Its place in its epoch.
+        sequence: Sequence,
+        /// What differs, in words that hold no value of the record.
+        what: &'static str,
+    },
+}
 
 /// What the admin port needs of the journal.
 pub trait Audit: Send + Sync {
     /// The tenant that the commitments carry.
     fn tenant(&self) -> String;
     /// Records a look. On `Ok` it is durable; nothing is shown before that (ARCHITECTURE.md, invariant 1).
-    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditUnavailable>>;
-    /// The openings of a request's event and of all that refer to it, each as JSON; empty: no such request.
-    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditUnavailable>>;
+    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditFault>>;
+    /// The openings of a request's event and of all that refer to it, each as JSON; empty: no such request. Where one of
+    /// them was altered none is given.
+    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditFault>>;
 }
 
 /// What the admin port serves.
@@ -196,7 +208,12 @@ async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: Htt
             problem(StatusCode::NOT_FOUND, "not-found", "No event has this request id.")
         }
         Ok(openings) => HttpResponse::Ok().json(Openings { tenant: admin.audit.tenant(), openings }),
-        Err(error) => {
+        Err(error @ AuditFault::Altered { sequence, what }) => {
+            tracing::error!(%error, "events cannot be opened");
+            let message = format!("NOT verified: record {sequence} of the journal was altered: {what}.");
+            HttpResponse::Conflict().json(json!({ "error": "altered", "sequence": sequence, "message": message }))
+        }
+        Err(error @ AuditFault::Unavailable) => {
             tracing::error!(%error, "events cannot be opened");
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
         }

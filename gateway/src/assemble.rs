@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
-use evidence::ids::{Hash, TenantId};
+use evidence::ids::{Hash, Origin, TenantId};
+use evidence::note::NoteVerifier;
 use gateway_core::labels::LabelSets;
 use gateway_core::policy::{Policy, PolicyError};
 use gateway_core::reference::{BaseUrl, Bases, NotABase};
@@ -14,9 +15,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin, Check, CheckFn};
 use crate::audit::JournalAudit;
+use crate::audit_event::{self, Feed, FeedError};
 use crate::auth::{Authenticator, Readiness, key_client};
 use crate::capability::Issuer;
-use crate::config::{Config, KeyLocation, SecretError, SidecarAddress, UpstreamConfig};
+use crate::config::{AuditEventMode, Config, KeyLocation, SecretError, SecretSource, SidecarAddress, UpstreamConfig};
 use crate::counted::Counted;
 use crate::cursor::Cursors;
 use crate::forward::{Patience, Upstream, UpstreamSetup};
@@ -55,6 +57,9 @@ pub enum ServeError {
     /// Shipping.
     #[error("sidecar: {0}")]
     Ship(#[from] ShipError),
+    /// The feed of AuditEvents.
+    #[error("audit_event: {0}")]
+    Feed(#[from] FeedError),
     /// The log's key.
     #[error("sidecar.log_key is not a verifier key of a log")]
     LogKey,
@@ -105,6 +110,7 @@ pub struct Assembled {
     metrics: Arc<Metrics>,
     certificates: Option<Arc<Certificates>>,
     shipper: Option<Shipper>,
+    feed: Option<Feed>,
     ship_state: watch::Receiver<ShipState>,
     consent_source: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
@@ -132,6 +138,7 @@ impl Assembled {
         let (journal, report) = Journal::open(settings, kek)?;
         tracing::info!(entries = report.orphans_closed, "journal open, orphans closed");
         let (shipper, ship_state) = Shipper::new(ship_settings(config)?, journal.clone())?;
+        let feed = feed(config, &journal)?;
         let bases = Bases {
             public: BaseUrl::parse(config.server.public_base.as_str())?,
             upstream: BaseUrl::parse(config.upstream.peer.base.as_str())?,
@@ -168,6 +175,7 @@ impl Assembled {
             metrics,
             certificates,
             shipper: Some(shipper),
+            feed,
             ship_state,
             consent_source: Arc::default(),
             stopping: Arc::default(),
@@ -181,7 +189,7 @@ impl Assembled {
 
     /// The admin port, with every condition of readiness.
     pub fn admin_server(&self, config: &Config) -> Result<actix_web::dev::Server, ServeError> {
-        let token = config.admin.token.as_ref().map(|token| token.read()).transpose()?;
+        let token = config.admin.token.as_ref().map(SecretSource::read).transpose()?;
         let audit = Arc::new(JournalAudit::new(self.journal.clone()));
         let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref());
         let (server, _) = admin::serve(admin, config.admin.listen).map_err(|e| ServeError::Bind("admin.listen", e))?;
@@ -237,13 +245,15 @@ impl Assembled {
             tasks.push(actix_web::rt::spawn(Arc::clone(certificates).keep_fresh(CERTIFICATES_EVERY)));
         }
         tasks.extend(self.shipper.take().map(|shipper| actix_web::rt::spawn(shipper.run())));
+        tasks.extend(self.feed.take().map(|feed| actix_web::rt::spawn(feed.run())));
         Ok(tasks)
     }
 }
 
 fn policies(config: &Config) -> Result<(Policy, OrganisationPolicy), ServeError> {
     let organisation = OrganisationPolicy::load(config.organisation.dir.as_deref())?;
-    let policy = Policy::new(config.consent.clone(), config.redactions.clone(), LabelSets::default(), config.roles.clone())?;
+    let policy =
+        Policy::new(config.consent.clone(), config.redactions.clone(), LabelSets::default(), config.roles.clone())?;
     Ok((policy, organisation))
 }
 
@@ -268,6 +278,21 @@ fn ship_settings(config: &Config) -> Result<ship::Settings, ServeError> {
     };
     let log_key = config.sidecar.log_key.parse().map_err(|_| ServeError::LogKey)?;
     Ok(ship::Settings { target, log_key, timeout: Duration::from_secs(10) })
+}
+
+/// The feed of AuditEvents, where the configuration asks for one.
+fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> {
+    let AuditEventMode::Fhir(endpoint) = &config.audit_event else { return Ok(None) };
+    let log_key: NoteVerifier = config.sidecar.log_key.parse().map_err(|_| ServeError::LogKey)?;
+    let origin = Origin::new(log_key.name()).map_err(|_| ServeError::LogKey)?;
+    let settings = audit_event::Settings::new(
+        endpoint.clone(),
+        &config.journal.path,
+        &config.server.public_base,
+        &config.upstream.peer.base,
+        origin,
+    );
+    Ok(Some(Feed::new(settings, journal.clone())?))
 }
 
 fn facts(config: &Config, upstream: &Upstream, bases: &Bases) -> Result<Facts, ServeError> {

@@ -5,9 +5,9 @@ use evidence::ids::{EventId, Timestamp};
 use futures_util::future::BoxFuture;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::admin::{Audit, AuditUnavailable, Look};
+use crate::admin::{Audit, AuditFault, Look};
 use crate::clock;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, JournalError};
 
 /// The journal, as the admin port needs it.
 pub struct JournalAudit {
@@ -26,27 +26,30 @@ impl Audit for JournalAudit {
         self.journal.tenant().to_string()
     }
 
-    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditUnavailable>> {
+    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditFault>> {
         Box::pin(async move {
-            let at = Timestamp::from_date(clock::now()).map_err(|_| AuditUnavailable)?;
+            let at = Timestamp::from_date(clock::now()).map_err(|_| AuditFault::Unavailable)?;
             let read = AuditRead { by: look.by.to_owned(), what: look.what.to_owned(), request: Some(look.request) };
             let event = AccessEvent { id: clock::event_id(), at, body: EventBody::AuditRead(read) };
             self.journal.record(vec![Entry::from(event)]).await.map(drop).map_err(|error| {
                 tracing::error!(%error, "a look at the audit was not recorded, so it was refused");
-                AuditUnavailable
+                AuditFault::Unavailable
             })
         })
     }
 
-    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditUnavailable>> {
+    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditFault>> {
         Box::pin(async move {
             let journal = self.journal.clone();
             let openings = tokio::task::spawn_blocking(move || journal.openings(request)).await;
-            let openings = openings.map_err(|_| AuditUnavailable)?.map_err(|error| {
-                tracing::error!(%error, "openings cannot be read");
-                AuditUnavailable
+            let openings = openings.map_err(|_| AuditFault::Unavailable)?.map_err(|error| match error {
+                JournalError::Altered { sequence, what } => AuditFault::Altered { sequence, what },
+                error => {
+                    tracing::error!(%error, "openings cannot be read");
+                    AuditFault::Unavailable
+                }
             })?;
-            openings.iter().map(|opening| to_raw_value(opening).map_err(|_| AuditUnavailable)).collect()
+            openings.iter().map(|opening| to_raw_value(opening).map_err(|_| AuditFault::Unavailable)).collect()
         })
     }
 }

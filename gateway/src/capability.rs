@@ -148,7 +148,10 @@ pub fn smart_configuration(issuer: &Issuer) -> Value {
         out.insert("code_challenge_methods_supported".into(), json!(["S256"]));
     }
     out.insert("grant_types_supported".into(), json!(["authorization_code", "client_credentials"]));
-    out.insert("scopes_supported".into(), json!(["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.cruds", "system/*.rs"]));
+    out.insert(
+        "scopes_supported".into(),
+        json!(["openid", "fhirUser", "launch/patient", "patient/*.rs", "user/*.cruds", "system/*.rs"]),
+    );
     out.insert("capabilities".into(), json!(capabilities));
     Value::Object(out)
 }

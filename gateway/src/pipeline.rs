@@ -16,7 +16,9 @@ use actix_web::body::BoxBody;
 use bytes::Bytes;
 use gateway_core::caller::Caller;
 use gateway_core::decide::{Action, Permit, decide_interaction};
-use gateway_core::interaction::{Interaction, Preferences};
+use gateway_core::interaction::{Interaction, Preferences, Refusal, SearchQuery};
+use gateway_core::resource_type::ResourceType;
+use gateway_core::scope::Letter;
 
 use crate::accept::{Incoming, public_document};
 use crate::clock;
@@ -117,14 +119,14 @@ fn organisation(gate: &Gate, asked: &Asked, interaction: &Interaction) -> Result
 
 /// What the token's scopes allow.
 fn scope(asked: &Asked, interaction: &Interaction) -> Result<Permit, Problem> {
-    let action = match interaction {
-        Interaction::SearchType { .. } => Action::Search,
-        Interaction::Create { .. } => Action::Create,
-        Interaction::Update { .. } => Action::Update,
-        Interaction::Delete { .. } => Action::Delete,
-        _ => Action::Read,
+    let action = match interaction.letters().first() {
+        Some(Letter::Search) => Action::Search,
+        Some(Letter::Create) => Action::Create,
+        Some(Letter::Update) => Action::Update,
+        Some(Letter::Delete) => Action::Delete,
+        Some(Letter::Read) | None => Action::Read,
     };
-    let not_served = Problem::Uninterpretable(gateway_core::interaction::Refusal::NotServed(interaction.name()));
+    let not_served = Problem::Uninterpretable(Refusal::NotServed(interaction.name()));
     let rtype = interaction.resource_type().ok_or(not_served)?;
     decide_interaction(&asked.caller, action, rtype).map_err(|refused| Problem::Refused {
         rule: refused.reason.rule.as_str(),
@@ -135,7 +137,7 @@ fn scope(asked: &Asked, interaction: &Interaction) -> Result<Permit, Problem> {
 /// The three verbs that interactions come down to.
 enum Verb {
     Read { wanted: Wanted },
-    Search { rtype: gateway_core::resource_type::ResourceType, query: gateway_core::interaction::SearchQuery },
+    Search { rtype: ResourceType, query: SearchQuery },
     Write { change: Change },
 }
 
@@ -171,9 +173,7 @@ impl Verb {
             | Interaction::HistoryType { .. }
             | Interaction::HistorySystem { .. }
             | Interaction::Batch
-            | Interaction::Operation { .. } => {
-                Err(Problem::Uninterpretable(gateway_core::interaction::Refusal::NotServed(name)))
-            }
+            | Interaction::Operation { .. } => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
     }
 }

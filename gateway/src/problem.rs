@@ -71,7 +71,7 @@ pub enum Problem {
 pub struct Told {
     /// HTTP status.
     pub status: u16,
-    /// FHIR issue type (http://hl7.org/fhir/issue-type).
+    /// FHIR issue type (<http://hl7.org/fhir/issue-type>).
     pub issue: &'static str,
     /// The rule's stable kebab-case name, also the reason in the request event.
     pub rule: String,
@@ -98,7 +98,7 @@ impl Problem {
             Self::Unauthenticated(e) => Told {
                 challenge: e.challenge(),
                 retry_after: (e.status() == 503).then_some(5),
-                ..row(e.status(), if e.status() == 503 { "transient" } else { "login" }, e.rule(), &e.sentence())
+                ..row(e.status(), if e.status() == 503 { "transient" } else { "login" }, e.rule(), e.sentence())
             },
             Self::Uninterpretable(r) => {
                 let issue = match r.status() {
@@ -118,26 +118,96 @@ impl Problem {
                 };
                 row(*status, issue, rule, sentence)
             }
-            Self::VersionConflict => {
-                row(412, "conflict", "version-conflict", "The resource has changed since: read it again, then repeat the write.")
-            }
+            Self::VersionConflict => row(
+                412,
+                "conflict",
+                "version-conflict",
+                "The resource has changed since: read it again, then repeat the write.",
+            ),
             Self::UpstreamRefused { status } => match status {
-                400 | 422 => row(422, "processing", "upstream-refused", "The FHIR server does not accept this resource; its reasons are in the gateway's log under this request id."),
-                409 | 412 => row(409, "conflict", "upstream-conflict", "The write conflicts with what is stored: read it again, then repeat the write."),
-                _ => row(502, "transient", "upstream-failed", "The FHIR server could not carry out the request; ask its operator with this request id."),
+                400 | 422 => row(
+                    422,
+                    "processing",
+                    "upstream-refused",
+                    "The FHIR server does not accept this resource; its reasons are in the gateway's log under this request id.",
+                ),
+                409 | 412 => row(
+                    409,
+                    "conflict",
+                    "upstream-conflict",
+                    "The write conflicts with what is stored: read it again, then repeat the write.",
+                ),
+                _ => row(
+                    502,
+                    "transient",
+                    "upstream-failed",
+                    "The FHIR server could not carry out the request; ask its operator with this request id.",
+                ),
             },
             Self::Upstream(e) => match e {
-                UpstreamError::Timeout => Told { retry_after: Some(5), ..row(504, "timeout", "upstream-timeout", "The FHIR server did not answer in time; try again.") },
-                UpstreamError::Unreachable => Told { retry_after: Some(5), ..row(502, "transient", "upstream-unreachable", "The FHIR server cannot be reached; try again later.") },
-                UpstreamError::BrokenOff => row(502, "transient", "upstream-broken-off", "The FHIR server broke off its answer; try again."),
-                UpstreamError::NotFhirJson | UpstreamError::Encoded => row(502, "processing", "upstream-not-fhir", "The FHIR server's answer was not FHIR JSON, so nothing of it was released."),
-                UpstreamError::TooLarge => row(502, "too-costly", "upstream-too-large", "The FHIR server's answer is larger than this gateway is configured to release; narrow the request."),
-                UpstreamError::ForeignLink => row(502, "processing", "upstream-foreign-link", "The FHIR server's paging leads outside its own base, so it was not followed."),
+                UpstreamError::Timeout => Told {
+                    retry_after: Some(5),
+                    ..row(504, "timeout", "upstream-timeout", "The FHIR server did not answer in time; try again.")
+                },
+                UpstreamError::Unreachable => Told {
+                    retry_after: Some(5),
+                    ..row(
+                        502,
+                        "transient",
+                        "upstream-unreachable",
+                        "The FHIR server cannot be reached; try again later.",
+                    )
+                },
+                UpstreamError::BrokenOff => {
+                    row(502, "transient", "upstream-broken-off", "The FHIR server broke off its answer; try again.")
+                }
+                UpstreamError::NotFhirJson | UpstreamError::Encoded => row(
+                    502,
+                    "processing",
+                    "upstream-not-fhir",
+                    "The FHIR server's answer was not FHIR JSON, so nothing of it was released.",
+                ),
+                UpstreamError::TooLarge => row(
+                    502,
+                    "too-costly",
+                    "upstream-too-large",
+                    "The FHIR server's answer is larger than this gateway is configured to release; narrow the request.",
+                ),
+                UpstreamError::ForeignLink => row(
+                    502,
+                    "processing",
+                    "upstream-foreign-link",
+                    "The FHIR server's paging leads outside its own base, so it was not followed.",
+                ),
             },
-            Self::Unfilterable(why) => row(502, "processing", why, "The FHIR server's answer could not be filtered, so nothing of it was released."),
-            Self::NoFacts(why) => Told { retry_after: Some(5), ..row(503, "transient", why, "What the decision depends on cannot be read at present, so nothing was released; try again later.") },
-            Self::Unrecordable(why) => Told { retry_after: Some(5), ..row(503, "transient", why, "The access could not be recorded, so nothing was released; try again later.") },
-            Self::Overloaded(why) => Told { retry_after: Some(1), ..row(503, "throttled", why, "Too many requests at once, or the gateway is stopping; try again.") },
+            Self::Unfilterable(why) => row(
+                502,
+                "processing",
+                why,
+                "The FHIR server's answer could not be filtered, so nothing of it was released.",
+            ),
+            Self::NoFacts(why) => Told {
+                retry_after: Some(5),
+                ..row(
+                    503,
+                    "transient",
+                    why,
+                    "What the decision depends on cannot be read at present, so nothing was released; try again later.",
+                )
+            },
+            Self::Unrecordable(why) => Told {
+                retry_after: Some(5),
+                ..row(
+                    503,
+                    "transient",
+                    why,
+                    "The access could not be recorded, so nothing was released; try again later.",
+                )
+            },
+            Self::Overloaded(why) => Told {
+                retry_after: Some(1),
+                ..row(503, "throttled", why, "Too many requests at once, or the gateway is stopping; try again.")
+            },
         }
     }
 }

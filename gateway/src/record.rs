@@ -202,9 +202,9 @@ impl Recorder {
         tracing::info!(request = %access.id, problem = %problem, "refused");
         let told = problem.told();
         // What consent hides is let through by every rule that looks at no data, and leaves no reason here.
-        let (decision, reasons) = match problem {
-            Problem::Absent => (Decision::Permit, Vec::new()),
-            _ => (Decision::Refuse, vec![EventReason { rule: told.rule.clone(), detail: None }]),
+        let (decision, reasons) = match matches!(problem, Problem::Absent) {
+            true => (Decision::Permit, Vec::new()),
+            false => (Decision::Refuse, vec![EventReason { rule: told.rule.clone(), detail: None }]),
         };
         let mut event = self.request_event(asked, access, Phase::Whole, decision, reasons);
         event.status = Some(told.status);
@@ -215,11 +215,12 @@ impl Recorder {
         self.write(entries).await?;
         let (answer, body) = Answer::told(&told);
         self.tally.refused(body.len());
-        match problem {
-            Problem::Absent if denied.is_some() => self.metrics.decision(DecisionOutcome::Hide, "consent"),
-            Problem::Refused { rule, .. } => self.metrics.decision(DecisionOutcome::Refuse, rule),
-            Problem::Uninterpretable(refusal) => self.metrics.decision(DecisionOutcome::Refuse, refusal.code()),
-            _ => {}
+        if denied.is_some() {
+            self.metrics.decision(DecisionOutcome::Hide, "consent");
+        } else if let Problem::Refused { rule, .. } = problem {
+            self.metrics.decision(DecisionOutcome::Refuse, rule);
+        } else if let Problem::Uninterpretable(refusal) = problem {
+            self.metrics.decision(DecisionOutcome::Refuse, refusal.code());
         }
         Ok(Recorded { request: access.id, answer, body: RecordedBody::Whole(body) })
     }
@@ -271,10 +272,8 @@ impl Recorder {
     async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
         self.journal.record(entries).await.map_err(|error| {
             tracing::error!(%error, "the journal refused");
-            Problem::Unrecordable(match error {
-                JournalError::Full(_) => "journal-full",
-                _ => "journal-unavailable",
-            })
+            let full = matches!(error, JournalError::Full(_));
+            Problem::Unrecordable(if full { "journal-full" } else { "journal-unavailable" })
         })
     }
 }
@@ -298,7 +297,13 @@ fn window_entries(request: EventId, index: u32, window: &Window) -> Result<Vec<E
     bodies.into_iter().map(|body| entry(clock::event_id(), body, None)).collect()
 }
 
-fn outcome_entry(request: EventId, end: End, status: Option<u16>, windows: u32, counts: Counts) -> Result<Entry, Problem> {
+fn outcome_entry(
+    request: EventId,
+    end: End,
+    status: Option<u16>,
+    windows: u32,
+    counts: Counts,
+) -> Result<Entry, Problem> {
     let body = EventBody::Outcome(OutcomeEvent { request, end, status, windows, counts });
     entry(clock::event_id(), body, None)
 }
@@ -360,11 +365,7 @@ impl Drop for Release {
 }
 
 /// Yields the first window, then each further one once it is on record, then closes.
-fn stream(
-    first: Box<Window>,
-    rest: SearchAnswer,
-    release: Release,
-) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
+fn stream(first: Box<Window>, rest: SearchAnswer, release: Release) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
     let first = futures_util::stream::once(async move { Ok(Bytes::from(first.bytes)) });
     let rest = unfold(Some((rest, release)), |state| async move {
         let (mut rest, mut release) = state?;
@@ -372,11 +373,8 @@ fn stream(
             Ok(window) => window,
             Err(problem) => {
                 tracing::warn!(request = %release.request, %problem, "answer aborted");
-                let end = match problem {
-                    Problem::Upstream(_) => End::UpstreamFailed,
-                    _ => End::FilterFailed,
-                };
-                release.close(end).await;
+                let upstream = matches!(problem, Problem::Upstream(_));
+                release.close(if upstream { End::UpstreamFailed } else { End::FilterFailed }).await;
                 return Some((Err(Aborted), None));
             }
         };

@@ -1,6 +1,6 @@
 //! The sender: brings the log's newest head into the contract, and stays with it until the chain cannot undo it.
 //!
-//! One poll is: look ([`observe`]), work out the next step ([`state::step`]), journal it, do it ([`act`]), until there is
+//! One poll is: look ([`observe`]), work out the next step ([`state::step`]), journal it, do it (`act`), until there is
 //! only waiting left. There is no other path: a restart and a reorganisation are polls like any other.
 //!
 //! Heads are cumulative, so at most one nonce is under way and there is no counter of nonces: the chain's own at the

@@ -4,6 +4,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::type_complexity,
     reason = "a failed expectation is a failed test"
 )]
 

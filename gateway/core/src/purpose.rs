@@ -8,7 +8,7 @@ use crate::consent::truth::Truth;
 /// The code system, by its canonical URI.
 pub const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
-/// The published version that [`HIERARCHY`] is taken from.
+/// The published version that `HIERARCHY` is taken from.
 pub const VERSION: &str = "v3-ActReason|3.1.0";
 
 /// Other names of the same code system: its OID, as SAML and IHE IUA tokens carry it, and the URI before R4.

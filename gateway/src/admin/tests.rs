@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +14,8 @@ use serde_json::Value;
 use super::*;
 
 const KNOWN: &str = "018f4f3e-7c1a-7b3d-8a2e-0123456789ab";
+/// A request whose record somebody altered.
+const ALTERED: &str = "018f4f3e-7c1a-7b3d-8a2e-0123456789ac";
 const TOKEN: &str = "a-token-that-nobody-guesses";
 
 /// A journal that knows one request; it notes looks and can be told to fail.
@@ -22,23 +30,23 @@ impl Audit for Journal {
         "hospital".to_owned()
     }
 
-    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditUnavailable>> {
+    fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditFault>> {
         Box::pin(async move {
             if self.full.load(Ordering::SeqCst) {
-                return Err(AuditUnavailable);
+                return Err(AuditFault::Unavailable);
             }
             self.looks.lock().unwrap().push(look);
             Ok(())
         })
     }
 
-    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditUnavailable>> {
-        let found = if request.to_string() == KNOWN {
-            vec![RawValue::from_string("{\"event\":{\"v\":1.0}}".to_owned()).unwrap()]
-        } else {
-            Vec::new()
+    fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditFault>> {
+        let found = match request.to_string().as_str() {
+            KNOWN => Ok(vec![RawValue::from_string("{\"event\":{\"v\":1.0}}".to_owned()).unwrap()]),
+            ALTERED => Err(AuditFault::Altered { sequence: Sequence::new(7), what: "its commitment" }),
+            _ => Ok(Vec::new()),
         };
-        Box::pin(async move { Ok(found) })
+        Box::pin(async move { found })
     }
 }
 
@@ -140,6 +148,16 @@ async fn openings_need_the_token_and_every_look_is_recorded_first() {
     let (status, body, _) = port.ask(&path, Some(&bearer)).await;
     assert_eq!(status, 503);
     assert!(!body.contains("event"), "what cannot be recorded is not shown: {body}");
+}
+
+#[actix_web::test]
+async fn an_altered_record_is_named_and_nothing_of_it_is_shown() {
+    let port = Port::open(Some(TOKEN));
+    let (status, body, _) = port.ask(&format!("/v1/openings/{ALTERED}"), Some(&format!("Bearer {TOKEN}"))).await;
+    let error: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &error["error"], &error["sequence"]), (409, &"altered".into(), &"7".into()));
+    assert_eq!(error["message"], "NOT verified: record 7 of the journal was altered: its commitment.");
+    assert!(error.get("openings").is_none());
 }
 
 #[actix_web::test]

@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fhir_profiles::audit_event::RECORD_TAG_SYSTEM;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Certificate, Identity, RequestBuilder, StatusCode};
@@ -54,7 +56,10 @@ pub(super) struct Endpoint {
     client: reqwest::Client,
     base: String,
     credential: Option<SecretString>,
-    way: OnceLock<Way>,
+    /// Whether it offers conditional creates; absent until it was asked.
+    offers_conditional: OnceLock<bool>,
+    /// Whether they are used: it refuses ids of ours.
+    conditional: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -101,13 +106,19 @@ impl Endpoint {
         }
         let credential = peer.bearer_token.as_ref().map(SecretSource::read).transpose()?;
         let base = peer.base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client: client.build()?, base, credential, way: OnceLock::new() })
+        Ok(Self {
+            client: client.build()?,
+            base,
+            credential,
+            offers_conditional: OnceLock::new(),
+            conditional: AtomicBool::new(false),
+        })
     }
 
-    /// Learns once which way the server offers. One that offers neither gets the PUT, and says by its status what it
-    /// makes of it (FHIR R4, RESTful API, "Update as Create", "Conditional create").
+    /// Learns once which way the server offers (FHIR R4, RESTful API, "Update as Create", "Conditional create"). Many that
+    /// take ids of ours do not say so: they get the PUT unless they say that they do not take it.
     pub(super) async fn learn(&self) -> Result<(), String> {
-        if self.way.get().is_some() {
+        if self.offers_conditional.get().is_some() {
             return Ok(());
         }
         let request = self.with_credential(self.client.get(format!("{}/metadata", self.base)));
@@ -124,24 +135,40 @@ impl Endpoint {
         }
         let statement: Statement = serde_json::from_slice(&body).map_err(|_| "capabilities-unreadable".to_owned())?;
         let mut offered = statement.rest.iter().flat_map(|rest| &rest.resource);
-        let way = match offered.find(|resource| resource.resource_type == "AuditEvent") {
-            Some(Capability { update_create: Some(true), .. }) => Way::Put,
-            Some(Capability { conditional_create: Some(true), .. }) => Way::ConditionalCreate,
-            Some(_) | None => Way::Put,
-        };
-        self.way.get_or_init(|| way);
+        let audit_event = offered.find(|resource| resource.resource_type == "AuditEvent");
+        let offers_conditional = audit_event.is_some_and(|offer| offer.conditional_create == Some(true));
+        let takes_no_ids = audit_event.is_some_and(|offer| offer.update_create == Some(false));
+        self.conditional.store(offers_conditional && takes_no_ids, Ordering::Relaxed);
+        self.offers_conditional.get_or_init(|| offers_conditional);
         Ok(())
     }
 
     /// Delivers one AuditEvent.
     pub(super) async fn deliver(&self, id: &str, body: String) -> Delivery {
-        let request = match self.way.get() {
-            Some(Way::ConditionalCreate) => {
+        let body = Bytes::from(body);
+        if self.conditional.load(Ordering::Relaxed) {
+            return self.send(Way::ConditionalCreate, id, body).await;
+        }
+        let delivery = self.send(Way::Put, id, body.clone()).await;
+        let takes_no_ids = matches!(&delivery, Delivery::Away(why) if matches!(why.as_str(), "404" | "405" | "501"));
+        if !takes_no_ids || self.offers_conditional.get() != Some(&true) {
+            return delivery;
+        }
+        let delivery = self.send(Way::ConditionalCreate, id, body).await;
+        if delivery == Delivery::Taken {
+            self.conditional.store(true, Ordering::Relaxed);
+        }
+        delivery
+    }
+
+    async fn send(&self, way: Way, id: &str, body: Bytes) -> Delivery {
+        let request = match way {
+            Way::Put => self.client.put(format!("{}/AuditEvent/{id}", self.base)),
+            Way::ConditionalCreate => {
                 let tag = format!("{RECORD_TAG_SYSTEM}|{id}");
                 let criteria = format!("_tag={}", utf8_percent_encode(&tag, NON_ALPHANUMERIC));
                 self.client.post(format!("{}/AuditEvent", self.base)).header("if-none-exist", criteria)
             }
-            Some(Way::Put) | None => self.client.put(format!("{}/AuditEvent/{id}", self.base)),
         };
         let request = self
             .with_credential(request)

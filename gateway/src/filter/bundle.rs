@@ -183,7 +183,8 @@ impl SearchAnswer {
             if *mode == Mode::Include {
                 // What refers to a match was searched for; what a match refers to needs leave to read only.
                 let refers = |name: &String| self.state.shown.contains(name) || matches.contains(name);
-                subject.action = if subject.facts.references.iter().any(refers) { Action::Search } else { Action::Read };
+                subject.action =
+                    if subject.facts.references.iter().any(refers) { Action::Search } else { Action::Read };
             }
         }
         let (questions, rest): (Vec<Subject<'_>>, Vec<(Mode, &[u8])>) =

@@ -166,7 +166,8 @@ impl Judge {
                 targets = Some(references.clone());
             }
             Owners::ByReference(references) => {
-                let holders: Vec<Option<&ResourceFacts>> = references.iter().map(|name| others.by_name.get(name)).collect();
+                let holders: Vec<Option<&ResourceFacts>> =
+                    references.iter().map(|name| others.by_name.get(name)).collect();
                 facts.owners = union(holders);
             }
             Owners::Unknown(NoOwner::Absent) if facts.resource_type.as_str() == "Binary" => {

@@ -128,9 +128,9 @@ impl ConsentSource {
             Ok(())
         })
         .await
-        .map_err(|problem| match problem {
-            Problem::NoFacts("facts-unavailable") => Problem::NoFacts("consents-unavailable"),
-            other => other,
+        .map_err(|problem| match matches!(problem, Problem::NoFacts("facts-unavailable")) {
+            true => Problem::NoFacts("consents-unavailable"),
+            false => problem,
         })?;
         if found.values().any(|consents| consents.len() > MOST_CONSENTS) {
             return Err(Problem::NoFacts("consents-too-many"));

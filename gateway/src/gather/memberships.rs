@@ -198,8 +198,11 @@ impl MembershipSource {
                     "CareTeam" => team.str_at("status").map(|status| status == "active"),
                     _ => team.get("active").and_then(|active| active.as_bool()),
                 };
-                for (index, part) in team.get(list).into_iter().flat_map(|l| l.items().enumerate().collect::<Vec<_>>()) {
-                    let Some(member) = self.local_at(part, who).filter(|member| names.contains(member)) else { continue };
+                for (index, part) in team.get(list).into_iter().flat_map(|l| l.items().enumerate().collect::<Vec<_>>())
+                {
+                    let Some(member) = self.local_at(part, who).filter(|member| names.contains(member)) else {
+                        continue;
+                    };
                     let between = ActorRef::identifier(PARTICIPATION, format!("{name}/{index}"));
                     let inactive = part.get("inactive").and_then(|inactive| inactive.as_bool());
                     let (start, end) = period(part);
@@ -211,7 +214,13 @@ impl MembershipSource {
                         end,
                     });
                     let (start, end) = period(team);
-                    found.edges.push(Membership { member: between, of: ActorRef::reference(&name), active, start, end });
+                    found.edges.push(Membership {
+                        member: between,
+                        of: ActorRef::reference(&name),
+                        active,
+                        start,
+                        end,
+                    });
                 }
                 Ok(())
             })

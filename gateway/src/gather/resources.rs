@@ -51,15 +51,19 @@ impl ResourceSource {
         let places = [name.clone(), self.bases.upstream.join(&name), self.bases.public.join(&name)];
         let encoded: Vec<String> = places.iter().map(|place| percent_encode(place)).collect();
         let mut found = Vec::new();
-        each_resource(&self.upstream, &format!("DocumentReference?location={}&_count=200", encoded.join(",")), |document| {
-            // The upstream may ignore the parameter: only what does point to it counts.
-            let content = document.get("content").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
-            let mut urls = content.filter_map(|part| part.get("attachment")?.str_at("url"));
-            if urls.any(|url| places.iter().any(|place| *place == url)) {
-                found.push(ResourceFacts::of(document, &self.bases).map_err(|_| UNREADABLE)?);
-            }
-            Ok(())
-        })
+        each_resource(
+            &self.upstream,
+            &format!("DocumentReference?location={}&_count=200", encoded.join(",")),
+            |document| {
+                // The upstream may ignore the parameter: only what does point to it counts.
+                let content = document.get("content").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
+                let mut urls = content.filter_map(|part| part.get("attachment")?.str_at("url"));
+                if urls.any(|url| places.iter().any(|place| *place == url)) {
+                    found.push(ResourceFacts::of(document, &self.bases).map_err(|_| UNREADABLE)?);
+                }
+                Ok(())
+            },
+        )
         .await?;
         Ok(found)
     }

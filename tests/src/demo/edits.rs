@@ -4,11 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use reqwest::StatusCode;
 use rusqlite::{Connection, params};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::state::State;
 use super::story::{self, Report};
+use crate::harness::fhir;
 use crate::harness::sidecar::Sidecar;
 use crate::harness::stack::Stack;
 
@@ -39,15 +42,29 @@ async fn journalled_event(stack: &mut Stack, state: &State, request: &str) -> Re
     gateway.stop().await?;
     flip()?;
     gateway.start_again().await?;
+    let (status, answer) = openings(state, request).await?;
     let (edited, said) = story::prove(state, request, &proof).await?;
     gateway.stop().await?;
     flip()?;
     gateway.start_again().await?;
     let (restored, restored_said) = story::prove(state, request, &proof).await?;
 
-    ensure!(edited == 1 || edited == 3, "after the edit prove answers {edited}: {said}");
+    ensure!(status == StatusCode::CONFLICT, "after the edit the openings answer {status}: {answer}");
+    ensure!(answer.get("error") == Some(&json!("altered")), "after the edit the openings answer {answer}");
+    let sequence = answer.get("sequence").and_then(Value::as_str).context("no sequence is named")?;
+    ensure!(answer.get("openings").is_none(), "events were shown beside an altered one");
+    ensure!(edited == 1, "after the edit prove answers {edited}: {said}");
+    ensure!(said.contains("NOT verified") && said.contains(sequence), "prove names no altered record: {said}");
     ensure!(restored == 0, "with the bit put back prove answers {restored}: {restored_said}");
-    Ok((format!("prove refuses it: {}", one_line(&said)), ()))
+    Ok((format!("record {sequence} is named, prove exits 1: {}", one_line(&said)), ()))
+}
+
+/// The events of a request, as the admin port answers.
+async fn openings(state: &State, request: &str) -> Result<(StatusCode, Value)> {
+    let token = std::fs::read_to_string(&state.admin_token_file)?;
+    let address = format!("{}/v1/openings/{request}", state.admin_url);
+    let answer = fhir::client()?.get(address).bearer_auth(token.trim()).send().await?;
+    Ok((answer.status(), answer.json().await?))
 }
 
 /// One bit of a leaf changes in the log's own record: the check of the log names it. With the bit put back it finds nothing.
@@ -68,7 +85,7 @@ async fn stored_leaf(stack: &mut Stack) -> Result<(String, ())> {
 
     ensure!(edited == 1, "after the edit fsck answers {edited}: {said}");
     ensure!(restored == 0, "with the bit put back fsck answers {restored}: {restored_said}");
-    Ok((format!("fsck finds it: {}", one_line(&said)), ()))
+    Ok((format!("fsck exits 1: {}", one_line(&said)), ()))
 }
 
 async fn fsck(config: &Path) -> Result<(i32, String)> {

@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::cast::Role;
+use super::chain;
 use super::consents;
 use super::state::State;
 use crate::harness::fhir::{Answer, Fhir, address};
@@ -106,14 +107,17 @@ pub async fn play(state: &State, report: &mut Report) -> Result<Option<String>> 
     Ok(request)
 }
 
+/// What the doctor may read.
+const PERMITTED: &str = "Condition/alder-hypertension";
+
 /// The doctor reads what the patient permits, and gets what the server holds. Gives the id of that request.
 async fn permit(sides: &Sides) -> Result<(String, String)> {
-    let held = sides.direct.read("Condition/alder-hypertension").await?;
-    let answer = sides.doctor.get("Condition/alder-hypertension").await?.success()?;
-    ensure!(answer.json()? == held, "the client received something else than the server holds");
+    let held = sides.direct.get(PERMITTED).await?.success()?;
+    let answer = sides.doctor.get(PERMITTED).await?.success()?;
+    ensure!(answer.body == held.body, "the client received other bytes than the server gives");
     let request = answer.header("x-request-id").context("an answer without a request id")?;
     Ok((
-        format!("the doctor received Condition/alder-hypertension as the server holds it, {} bytes", answer.body.len()),
+        format!("the doctor received {PERMITTED} byte for byte as the server gives it, {} bytes", answer.body.len()),
         request.to_owned(),
     ))
 }
@@ -218,7 +222,21 @@ async fn verified(state: &State, request: &str) -> Result<(String, ())> {
         Sidecar::command(&["verify", text(&proof)?, "--trust", text(&state.trust_file)?, "--rpc", &state.chain_rpc])
             .await?;
     ensure!(code == 0, "verify answers {code}: {said}");
-    Ok((format!("request {request} verifies against contract {}", state.contract), ()))
+    let proven = chain::proves(state, &std::fs::read(&proof)?).await.context("computed from the contract's storage")?;
+    let told = |pointer: &str, value: &str| {
+        proven.events.iter().any(|event| event.pointer(pointer).and_then(Value::as_str) == Some(value))
+    };
+    ensure!(told("/id", request), "the proven records hold no event of this request");
+    ensure!(told("/patient", "Patient/alder"), "the proven records do not name the patient");
+    ensure!(told("/resources/0/reference", PERMITTED), "the proven records do not name {PERMITTED}");
+    let found = format!(
+        "{} events of request {request}, hashed here up to the root of {} leaves that contract {} stored in final block {}; verify agrees",
+        proven.events.len(),
+        proven.size,
+        state.contract,
+        proven.block
+    );
+    Ok((found, ()))
 }
 
 /// Makes the proof bundle of a request; gives the command's exit code and what it said.

@@ -76,10 +76,7 @@ fn failure(severity: Severity, patient: Option<ResourceRef>, interaction: &str) 
 fn record(id: usize, rules: &[&str], statement: Statement) -> AuditRecord {
     let event = format!("01934f2e-7c1c-7c11-8a3b-{id:012x}");
     AuditRecord {
-        id: match &statement {
-            Statement::ConsentDecision(_) => format!("{event}-consent"),
-            _ => event.clone(),
-        },
+        id: if matches!(statement, Statement::ConsentDecision(_)) { format!("{event}-consent") } else { event.clone() },
         recorded: "2026-11-22T16:20:00.123Z".to_owned(),
         event: AccessEventLink {
             id: event,

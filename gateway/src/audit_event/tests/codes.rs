@@ -49,6 +49,11 @@ fn sources(folder: PathBuf, found: &mut Vec<String>) {
     }
 }
 
+/// The source on one line: a call may begin on the line above its first argument.
+fn flat(source: &str) -> String {
+    source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(")
+}
+
 /// The names that follow `=>` in a function: `Self::X => "name"`.
 fn arms(source: &str, function: &str) -> Vec<String> {
     let (_, body) = source.split_once(function).expect(function);
@@ -68,15 +73,15 @@ fn used() -> BTreeSet<String> {
     let auth = read("src/auth/error.rs");
     used.extend(arms(&auth, "pub fn rule(&self)"));
     used.extend(arms(&auth, "fn rule(self)"));
-    used.extend(rows(&read("src/problem.rs")));
+    used.extend(rows(&flat(&read("src/problem.rs"))));
     let mut all = Vec::new();
     sources(root().join("src"), &mut all);
     for source in &all {
-        // A call may begin on the line above its first argument, and a status may stand before the name.
-        let flat = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( \"", "(\"");
+        let flat = flat(source);
         for before in BEFORE {
             used.extend(flat.split(before).skip(1).filter_map(name));
         }
+        // A status may stand before the name.
         used.extend(flat.split("bad(4").skip(1).filter_map(|rest| name(rest.get(2..)?.strip_prefix(", \"")?)));
         used.extend(flat.split("JournalError::Full(_) => \"").skip(1).filter_map(name));
     }

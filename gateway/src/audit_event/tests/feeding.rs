@@ -169,26 +169,51 @@ async fn a_server_that_is_away_is_waited_for_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_server_that_assigns_ids_gets_conditional_creates() {
-    let directory = tempfile::tempdir().unwrap();
-    let offers = json!({"type": "AuditEvent", "updateCreate": false, "conditionalCreate": true});
-    let (server, journal) = (Server::start(offers), journal(directory.path()));
-    let events = record(&journal, 1).await;
-    let settings = settings(&server, directory.path());
-    run_until(Feed::new(settings.clone(), journal.clone()).unwrap(), |state| state.position == 2).await;
-    std::fs::remove_file(&settings.cursor).unwrap();
-    run_until(Feed::new(settings, journal).unwrap(), |state| state.position == 2).await;
-    let store = server.store.lock().unwrap();
-    assert_eq!(store.events.len(), 2, "the second time finds what the first created");
-    let tag = "_tag=https%3A%2F%2Fsealgate%2Edev%2Ffhir%2Fsid%2Faudit%2Drecord%7C";
-    for event in &events {
-        let id = event.id.to_string();
-        let (criteria, stored) = store.events.iter().find(|(_, stored)| stored["id"] == id).unwrap();
-        assert_eq!(*criteria, format!("{tag}{}", id.replace('-', "%2D")));
-        assert_eq!(
-            stored["meta"]["tag"][0],
-            json!({"system": "https://sealgate.dev/fhir/sid/audit-record", "code": id})
-        );
+    // It says so, or its answer to a PUT does.
+    for offers in [
+        json!({"type": "AuditEvent", "updateCreate": false, "conditionalCreate": true}),
+        json!({"type": "AuditEvent", "conditionalCreate": true}),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (server, journal) = (Server::start(offers), journal(directory.path()));
+        let events = record(&journal, 1).await;
+        let settings = settings(&server, directory.path());
+        run_until(Feed::new(settings.clone(), journal.clone()).unwrap(), |state| state.position == 2).await;
+        std::fs::remove_file(&settings.cursor).unwrap();
+        run_until(Feed::new(settings, journal).unwrap(), |state| state.position == 2).await;
+        let store = server.store.lock().unwrap();
+        assert_eq!((store.events.len(), store.deliveries), (2, 4), "the second time finds what the first created");
+        let system = "https://sealgate.dev/fhir/sid/audit-record";
+        for event in &events {
+            let id = event.id.to_string();
+            let (criteria, stored) = store.events.iter().find(|(_, stored)| stored["id"] == id).unwrap();
+            let tag = "_tag=https%3A%2F%2Fsealgate%2Edev%2Ffhir%2Fsid%2Faudit%2Drecord%7C";
+            assert_eq!(*criteria, format!("{tag}{}", id.replace('-', "%2D")));
+            assert_eq!(stored["meta"]["tag"][0], json!({"system": system, "code": id}));
+        }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_ids_without_saying_so_gets_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let offers = json!({"type": "AuditEvent", "conditionalCreate": true});
+    let (server, journal) = (Server::start(offers), journal(directory.path()));
+    server.store.lock().unwrap().takes_ids = true;
+    let events = record(&journal, 1).await;
+    run_until(Feed::new(settings(&server, directory.path()), journal).unwrap(), |state| state.position == 2).await;
+    assert_eq!(sorted(server.store.lock().unwrap().order.clone()), sorted(ids(&events)));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_neither_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, journal) = (Server::start(json!({"type": "AuditEvent"})), journal(directory.path()));
+    record(&journal, 1).await;
+    let feed = Feed::new(settings(&server, directory.path()), journal).unwrap();
+    let why = "405".to_owned();
+    let state = run_until(feed, |state| state.standing == Standing::Retrying { why: why.clone() }).await;
+    assert_eq!((state.position, state.set_aside), (0, 0));
 }
 
 #[tokio::test]
@@ -248,4 +273,35 @@ async fn the_token_is_shown_and_the_cursor_is_the_owners_only() {
     run_until(Feed::new(settings.clone(), journal).unwrap(), |state| state.position == 2).await;
     assert_eq!(server.store.lock().unwrap().authorization.as_deref(), Some("Bearer s3cret"));
     assert_eq!(std::fs::metadata(&settings.cursor).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn records_whose_key_was_erased_are_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, journal) = (Server::start(puts()), journal(directory.path()));
+    let events = record(&journal, 2).await;
+    let file = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    assert_eq!(file.execute("DELETE FROM subject_key", []).unwrap(), 2, "two patients");
+    drop(file);
+    let feed = Feed::new(settings(&server, directory.path()), journal).unwrap();
+    let state = run_until(feed, |state| state.position == 4).await;
+    assert_eq!((state.delivered, state.set_aside), (2, 0));
+    let requests: Vec<AccessEvent> = events.into_iter().step_by(2).collect();
+    assert_eq!(sorted(server.store.lock().unwrap().order.clone()), sorted(ids(&requests)));
+}
+
+#[tokio::test]
+async fn a_record_that_was_altered_stops_the_feed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, journal) = (Server::start(puts()), journal(directory.path()));
+    record(&journal, 2).await;
+    let file = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    assert_eq!(file.execute("UPDATE record SET payload = randomblob(99) WHERE position = 3", []).unwrap(), 1);
+    drop(file);
+    let feed = Feed::new(settings(&server, directory.path()), journal).unwrap();
+    let state = feed.state();
+    tokio::time::timeout(Duration::from_secs(30), feed.run()).await.expect("the feed goes on");
+    let why = "record 2 was altered: its payload fails authentication".to_owned();
+    assert_eq!(state.borrow().standing, Standing::Stopped { why });
+    assert_eq!(server.store.lock().unwrap().deliveries, 0);
 }

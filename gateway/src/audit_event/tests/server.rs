@@ -24,6 +24,8 @@ pub(super) struct Store {
     pub(super) refuses: Option<String>,
     /// The CapabilityStatement's entry for AuditEvent.
     pub(super) offers: Value,
+    /// Whether it takes ids of clients although it does not say so, as HAPI does.
+    pub(super) takes_ids: bool,
     /// `Authorization` as it last came.
     pub(super) authorization: Option<String>,
 }
@@ -74,7 +76,9 @@ async fn answer(request: HttpRequest, body: web::Bytes, store: web::Data<Mutex<S
                 json!({"resourceType": "CapabilityStatement", "rest": [{"resource": [{"type": "Patient"}, offers]}]});
             return HttpResponse::Ok().json(statement);
         }
-        ("PUT", path) if offers["updateCreate"] == true => path.strip_prefix("/fhir/AuditEvent/").unwrap().to_owned(),
+        ("PUT", path) if offers["updateCreate"] == true || store.takes_ids => {
+            path.strip_prefix("/fhir/AuditEvent/").unwrap().to_owned()
+        }
         ("POST", "/fhir/AuditEvent") if offers["conditionalCreate"] == true => header("if-none-exist").unwrap(),
         _ => return HttpResponse::MethodNotAllowed().finish(),
     };
