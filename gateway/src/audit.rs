@@ -42,10 +42,11 @@ impl Audit for JournalAudit {
         Box::pin(async move {
             let journal = self.journal.clone();
             let openings = tokio::task::spawn_blocking(move || journal.openings(request)).await;
-            let openings = openings.map_err(|_| AuditFault::Unavailable)?.map_err(|error| match error {
-                JournalError::Altered { sequence, what } => AuditFault::Altered { sequence, what },
-                error => {
-                    tracing::error!(%error, "openings cannot be read");
+            let openings = openings.map_err(|_| AuditFault::Unavailable)?.map_err(|error| {
+                tracing::error!(%error, "openings cannot be read");
+                if let JournalError::Altered { sequence, what } = error {
+                    AuditFault::Altered { sequence, what }
+                } else {
                     AuditFault::Unavailable
                 }
             })?;

@@ -22,10 +22,12 @@ const LONGEST: usize = 8192;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Position {
-    /// A search of many patients: the upstream's own next page, as a target below its base.
+    /// A search of many patients: one of the upstream's own pages, as a target below its base.
     UpstreamPage {
         /// Path and query below the upstream's base.
         target: String,
+        /// Visible matches of that page that an earlier page of ours held.
+        skip: u64,
         /// The page size of the search.
         count: u32,
     },

@@ -2,11 +2,13 @@
 
 mod bundle;
 mod judge;
+mod looks;
 mod pages;
 mod window;
 
 pub use bundle::{Links, SearchAnswer, SearchPlan};
 pub use judge::Judge;
+pub use looks::Looks;
 pub(crate) use judge::{Judged, Ruling, Shown};
 pub use pages::Pages;
 pub use window::{NotRecordable, Window};

@@ -1,6 +1,7 @@
 //! Read and vread: one resource.
 
 use gateway_core::decide::{Action, Permit};
+use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::resource_type::ResourceType;
 use sha2::{Digest as _, Sha256};
@@ -44,14 +45,29 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     let (etag, last_modified) = (answer.etag.clone(), answer.last_modified.clone());
     let body = answer.into_json_bytes(gate.shared.limits.entry).await?;
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
-    let subject = judge.subject(&body, doc.root(), Action::Read)?;
+    let mut subject = judge.subject(&body, doc.root(), Action::Read)?;
+    let current = match version {
+        Some(_) => Some(current_facts(gate, judge, &format!("{rtype}/{id}")).await?),
+        None => None,
+    };
+    if let Some(current) = &current {
+        subject.facts.security.extend(current.security.iter().cloned());
+        subject.facts.inline_labels.extend(current.inline_labels.iter().cloned());
+    }
     let facts = &subject.facts;
     let other_version = version.is_some() && facts.version.is_some() && facts.version != *version;
     if facts.resource_type != *rtype || facts.id.as_deref() != Some(id.as_str()) || other_version {
         return Err(Problem::Unfilterable("upstream-other-resource"));
     }
-    let judged = judge.judge(std::slice::from_ref(&subject)).await?;
     let mut window = Box::new(Window::only());
+    if let Some(current) = &current {
+        let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
+        if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
+            window.deny(&ruling.refusing_owners(), &ruling.reasons());
+            return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
+        }
+    }
+    let judged = judge.judge(std::slice::from_ref(&subject)).await?;
     let shown = match judged.into_iter().next() {
         Some(Judged::Shown(shown)) => *shown,
         Some(Judged::Hidden { owners, reasons }) => {
@@ -60,8 +76,8 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         }
         None => return Err(Problem::Absent),
     };
-    let Shown { bytes, owners, decision, removed } = shown;
-    let etag = match removed.is_empty() {
+    let Shown { bytes, owners, decision, removed, targets_dropped } = shown;
+    let etag = match removed.is_empty() && !targets_dropped {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
     };
@@ -77,6 +93,20 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         window.bytes = bytes;
     }
     Ok(Outcome::Whole { answer, window })
+}
+
+/// The facts of the version that is current: an older one is shown only beside it and under its labels too, so that no
+/// version is a way round what was labelled, moved or deleted later.
+async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<ResourceFacts, Problem> {
+    let answer = gate.upstream.facts(target).await?;
+    match answer.status {
+        200 => {}
+        400 | 404 | 410 => return Err(Problem::Absent),
+        status => return Err(Problem::UpstreamRefused { status }),
+    }
+    let body = answer.into_json_bytes(gate.shared.limits.entry).await?;
+    let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+    Ok(judge.subject(&body, doc.root(), Action::Read)?.facts)
 }
 
 /// The validator of a body that is not the upstream's: a client must not take one for the other.

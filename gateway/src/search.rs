@@ -7,7 +7,7 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
 use crate::cursor::Position;
-use crate::filter::{Judge, Links, Pages, SearchAnswer, SearchPlan};
+use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -37,7 +37,9 @@ pub struct Asked<'a> {
 /// Searches, and answers with the first window and the maker of further ones.
 pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<Outcome, Problem> {
     let known = gate.shared.capabilities.known()?;
-    let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
+    let (mut plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
+    let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
+    plan.looks = Looks::of(&query, plan.rtype);
     let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
     match pages.open(&permit, plan.target.clone()).await? {
         200 => {}
@@ -88,12 +90,16 @@ fn plan(
         skip,
         most_entries: gate.shared.most_entries,
         window: (limits.window, limits.window_entries),
+        looks: Looks::default(),
+        dropped: Vec::new(),
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
         let opened = gate.shared.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
         let (position, shown) = opened.map_err(|_| stale_cursor())?;
         return Ok(match position {
-            Position::UpstreamPage { target, count } => (plan(target, String::new(), count, false, 0), shown),
+            Position::UpstreamPage { target, skip, count } => {
+                (plan(target, String::new(), count, false, skip), shown)
+            }
             Position::AfterMatches { query, skip, count } => {
                 (plan(first_target(asked.rtype, &query, UPSTREAM_PAGE), query, count, true, skip), shown)
             }
@@ -109,9 +115,10 @@ fn plan(
             sentence: "A total is given for searches of one patient only: name the patient.".to_owned(),
         });
     }
-    let upstream_page = if one_patient { UPSTREAM_PAGE } else { count };
+    let upstream_page = if one_patient { UPSTREAM_PAGE } else { count.max(PAGE) };
     let target = first_target(asked.rtype, &query, upstream_page);
-    Ok((plan(target, query, count, one_patient, 0), checked.forwarded().to_query()))
+    let plan = SearchPlan { dropped: checked.dropped().to_vec(), ..plan(target, query, count, one_patient, 0) };
+    Ok((plan, checked.forwarded().to_query()))
 }
 
 fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use evidence::event::End;
 use evidence::ids::Hash;
 use gateway_core::decide::{Action, Permit};
-use gateway_core::facts::ResourceFacts;
+use gateway_core::facts::{InlineLabel, ResourceFacts};
 use gateway_core::interaction::Return;
 use gateway_core::json::{Doc, Edits};
 use gateway_core::owner::Owners;
@@ -178,14 +178,21 @@ impl Writer<'_> {
         let etag = answer.etag.clone();
         let body = answer.into_json_bytes(self.gate.shared.limits.entry).await?;
         let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
-        let subject = self.judge.subject(&body, doc.root(), Action::Read)?;
-        let facts = subject.facts.clone();
-        let seen = self.judge.judge(std::slice::from_ref(&subject)).await?.into_iter().next();
+        let read = self.judge.subject(&body, doc.root(), Action::Read)?;
+        let facts = read.facts.clone();
+        let mut judged = self.judge.judge(&[read, self.judge.subject(&body, doc.root(), action)?]).await?.into_iter();
+        let (seen, image) = (judged.next(), judged.next());
         // A scope without `r` does not make a stored resource one that the caller must not know of.
         let rulings = self.judge.decide_all(&[(&facts, action)]).await?;
         let Some(ruling) = rulings.into_iter().next() else { return Err(Problem::Absent) };
         match (seen, ruling.permits()) {
-            (Some(Judged::Shown(shown)), true) if !shown.removed.is_empty() => Err(refused(
+            // What Consent hides from a reader is not to be learnt of by writing it.
+            (Some(Judged::Hidden { owners, reasons }), true) if !owners.is_empty() => {
+                let mut window = Box::new(Window::only());
+                window.deny(&owners, &reasons);
+                Ok(Err(Outcome::Refused { problem: Problem::Absent, denied: Some(window) }))
+            }
+            (seen, true) if is_cut(seen.as_ref()) || is_cut(image.as_ref()) => Err(refused(
                 "redacted-image",
                 "Parts of this resource are redacted for you, so you may not overwrite or delete it.",
             )),
@@ -309,10 +316,20 @@ fn guard(before: &ResourceFacts, after: &ResourceFacts) -> Result<(), Problem> {
     if before.owners != after.owners {
         return Err(refused("owner-change", "A write may not move a resource to another patient."));
     }
-    match before.security.iter().all(|label| after.security.contains(label)) {
+    let kept = |element: &InlineLabel| {
+        let same = after.inline_labels.iter().filter(|other| other.path == element.path);
+        same.into_iter().any(|other| element.labels.iter().all(|label| other.labels.contains(label)))
+    };
+    let resource = before.security.iter().all(|label| after.security.contains(label));
+    match resource && before.inline_labels.iter().all(kept) {
         true => Ok(()),
         false => Err(refused("labels-weakened", "A write may not take security labels away.")),
     }
+}
+
+/// Whether something was taken out of the image before it was shown.
+fn is_cut(judged: Option<&Judged>) -> bool {
+    matches!(judged, Some(Judged::Shown(shown)) if shown.targets_dropped || !shown.removed.is_empty())
 }
 
 fn refused(rule: &'static str, sentence: &str) -> Problem {

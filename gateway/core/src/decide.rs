@@ -26,8 +26,9 @@ pub use elements::redacts;
 use elements::{element_redactions, operator_redactions};
 pub use patient::Session;
 
-/// The types besides Consent from which decisions are made, so that writing them is for named roles only.
-const POLICY_INPUTS: &[&str] = &["CareTeam", "Group", "PractitionerRole"];
+/// The types besides Consent from which decisions are made, so that writing them is for named roles only: who belongs
+/// to what (`Organization.partOf`, members, roles), and who bears which identifier.
+const POLICY_INPUTS: &[&str] = &["CareTeam", "Group", "Organization", "Practitioner", "PractitionerRole"];
 
 /// What is done to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use gateway_core::decide::{Action, Permit};
 use gateway_core::json::{Doc, quoted};
+use gateway_core::reasons::RuleName;
 use gateway_core::resource_type::ResourceType;
 
 use super::judge::{Judge, Judged, Subject};
+use super::looks::Looks;
 use super::pages::{Next, Pages};
 use super::window::Window;
 use crate::cursor::Position;
@@ -27,7 +29,8 @@ pub struct SearchPlan {
     pub query: String,
     /// The page size.
     pub count: u32,
-    /// One patient's search is read to its end: pages and total of what is visible. Others scan one upstream page.
+    /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
+    /// match lies beyond the page, or [`SCAN`] entries were looked at.
     pub to_the_end: bool,
     /// Visible matches that earlier pages held.
     pub skip: u64,
@@ -35,6 +38,10 @@ pub struct SearchPlan {
     pub most_entries: u64,
     /// Bytes and entries of one window.
     pub window: (usize, usize),
+    /// What the search looks at.
+    pub looks: Looks,
+    /// Unknown parameters that were not forwarded; the answer warns of them.
+    pub dropped: Vec<String>,
 }
 
 /// Makes links of the answer: the self link, and the one to a position where the search goes on.
@@ -59,8 +66,11 @@ struct State {
     read: u64,
     /// Matches that the caller may see, those of earlier pages included.
     visible: u64,
-    /// Whether a visible match lies beyond this page.
-    more: bool,
+    /// The upstream's page that is being read, and how many visible matches came before it.
+    page: String,
+    before_page: u64,
+    /// The first visible match beyond this page: the upstream's page that holds it, and how many stand before it there.
+    more: Option<(String, u64)>,
     /// `Type/id` of the matches on this page.
     shown: BTreeSet<String>,
     /// What the matches on this page refer to.
@@ -86,7 +96,8 @@ enum Mode {
 impl SearchAnswer {
     /// An answer whose first upstream page is open.
     pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: SearchPlan, links: Links) -> Self {
-        Self { judge, permit, pages, plan, links, state: State::default() }
+        let state = State { page: plan.target.clone(), ..State::default() };
+        Self { judge, permit, pages, plan, links, state }
     }
 
     /// The next window; its `last` says whether the answer ends with it.
@@ -139,10 +150,14 @@ impl SearchAnswer {
                     self.state.waiting_bytes = 0;
                     self.write_entries(&waited, window, false).await?;
                     match next {
-                        Some(target) if self.plan.to_the_end => match self.pages.open(&self.permit, target).await? {
-                            200 => {}
-                            _ => return Err(Problem::Unfilterable("upstream-page-missing")),
-                        },
+                        Some(target) if self.reads_on() => {
+                            match self.pages.open(&self.permit, target.clone()).await? {
+                                200 => {}
+                                _ => return Err(Problem::Unfilterable("upstream-page-missing")),
+                            }
+                            self.state.page = target;
+                            self.state.before_page = self.state.visible;
+                        }
                         next => {
                             self.state.upstream_next = next;
                             self.state.done = true;
@@ -153,6 +168,13 @@ impl SearchAnswer {
             }
         }
         Ok(batch)
+    }
+
+    /// Whether the upstream's next page is needed. A page of ours must not say whether what lies beyond it is hidden or
+    /// not there, so it is read on until a visible match is found there.
+    fn reads_on(&self) -> bool {
+        let scanned = self.state.read >= SCAN + u64::from(self.plan.count);
+        self.plan.to_the_end || (self.state.more.is_none() && !scanned)
     }
 
     async fn write(&mut self, batch: Vec<Vec<u8>>, window: &mut Window) -> Result<(), Problem> {
@@ -173,7 +195,10 @@ impl SearchAnswer {
             if mode == Mode::Outcome {
                 continue;
             }
-            let subject = self.judge.subject(raw, resource, Action::Search)?;
+            let subject = match self.judge.subject(raw, resource, Action::Search) {
+                Err(Problem::Absent) => continue,
+                read => read?,
+            };
             if mode == Mode::Match {
                 matches.insert(name(&subject)?);
             }
@@ -201,6 +226,7 @@ impl SearchAnswer {
     }
 
     fn write_match(&mut self, subject: &Subject<'_>, judged: Judged, window: &mut Window) -> Result<(), Problem> {
+        let judged = self.unless_found_by_removed(judged);
         let begun = self.state.visible >= self.plan.skip;
         let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
         match judged {
@@ -211,8 +237,10 @@ impl SearchAnswer {
             }
             Judged::Shown(_) if !begun => self.state.visible += 1,
             Judged::Shown(_) if full => {
+                if self.state.more.is_none() && self.plan.count > 0 {
+                    self.state.more = Some((self.state.page.clone(), self.state.visible - self.state.before_page));
+                }
                 self.state.visible += 1;
-                self.state.more = self.plan.count > 0;
             }
             Judged::Shown(shown) => {
                 let name = name(subject)?;
@@ -232,6 +260,20 @@ impl SearchAnswer {
         Ok(())
     }
 
+    /// A match that may have been found by what is taken out of it is none for this caller.
+    fn unless_found_by_removed(&self, judged: Judged) -> Judged {
+        let looks = &self.plan.looks;
+        match judged {
+            Judged::Shown(shown)
+                if (shown.targets_dropped && looks.at_targets()) || shown.removed.iter().any(|(path, _)| looks.at(path)) =>
+            {
+                let removing = shown.decision.reasons().iter().filter(|reason| reason.rule == RuleName::ElementLabel);
+                Judged::Hidden { reasons: removing.cloned().collect(), owners: shown.owners }
+            }
+            judged => judged,
+        }
+    }
+
     /// An included entry is shown only beside the match that it belongs to (ADR 0016).
     fn write_include(
         &mut self,
@@ -245,8 +287,11 @@ impl SearchAnswer {
         if self.state.included.contains(&name) || self.state.shown.contains(&name) {
             return Ok(());
         }
-        let belongs = self.state.referred.contains(&name)
-            || subject.facts.references.iter().any(|reference| self.state.shown.contains(reference));
+        // In the direction that was asked for only: what came along with a hidden match may refer to a visible one.
+        let looks = &self.plan.looks;
+        let belongs = (looks.includes && self.state.referred.contains(&name))
+            || (looks.revincludes
+                && subject.facts.references.iter().any(|reference| self.state.shown.contains(reference)));
         if !belongs {
             if may_wait {
                 self.state.waiting_bytes += raw.len();
@@ -283,7 +328,21 @@ impl SearchAnswer {
         out.extend_from_slice(br#""}}"#);
     }
 
+    /// Warns of parameters that were not forwarded (FHIR R4 §3.1.1.3, "Handling Errors"): their names, never values.
+    fn warn(&mut self, window: &mut Window) {
+        if self.plan.dropped.is_empty() {
+            return;
+        }
+        let issues: Vec<serde_json::Value> = self.plan.dropped.iter().map(|name| ignored(name)).collect();
+        let outcome = serde_json::json!({"resourceType": "OperationOutcome", "issue": issues});
+        let out = &mut window.bytes;
+        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
+        self.state.entries_opened = true;
+        out.extend_from_slice(format!(r#"{{"resource":{outcome},"search":{{"mode":"outcome"}}}}"#).as_bytes());
+    }
+
     fn finish(&mut self, window: &mut Window) -> Result<(), Problem> {
+        self.warn(window);
         let out = &mut window.bytes;
         if self.state.entries_opened {
             out.push(b']');
@@ -291,12 +350,14 @@ impl SearchAnswer {
         let mut next = None;
         if self.plan.to_the_end {
             out.extend_from_slice(format!(r#","total":{}"#, self.state.visible).as_bytes());
-            if self.state.more {
+            if self.state.more.is_some() {
                 let skip = self.plan.skip + u64::from(self.plan.count);
                 next = Some(Position::AfterMatches { query: self.plan.query.clone(), skip, count: self.plan.count });
             }
+        } else if let Some((target, skip)) = self.state.more.take() {
+            next = Some(Position::UpstreamPage { target, skip, count: self.plan.count });
         } else if let Some(target) = self.state.upstream_next.take() {
-            next = Some(Position::UpstreamPage { target, count: self.plan.count });
+            next = Some(Position::UpstreamPage { target, skip: 0, count: self.plan.count });
         }
         out.extend_from_slice(br#","link":[{"relation":"self","url":"#);
         out.extend_from_slice(quoted(&(self.links)(None)?).as_bytes());
@@ -309,6 +370,8 @@ impl SearchAnswer {
     }
 }
 
+/// Entries of the upstream that a search of many patients looks at beyond its page size, at least.
+const SCAN: u64 = 1_000;
 /// Bytes of included entries that may wait for their match.
 const WAITING_LIMIT: usize = 8 << 20;
 const MALFORMED: Problem = Problem::Unfilterable("upstream-malformed-entry");
@@ -324,6 +387,14 @@ fn mode(doc: &Doc<'_>, rtype: ResourceType) -> Result<Mode, Problem> {
         Some(_) | None if type_name == rtype.as_str() => Mode::Match,
         Some(_) | None if type_name == "OperationOutcome" => Mode::Outcome,
         Some(_) | None => Mode::Include,
+    })
+}
+
+fn ignored(name: &str) -> serde_json::Value {
+    serde_json::json!({
+        "severity": "warning",
+        "code": "not-supported",
+        "details": {"text": format!("The search parameter {name} is not known to this server and was ignored.")},
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gateway_core::caller::Caller;
 use gateway_core::consent::Effect;
 use gateway_core::decide::{Action, Decision, Session};
-use gateway_core::facts::ResourceFacts;
+use gateway_core::facts::{FactsError, ResourceFacts};
 use gateway_core::json::{Edits, Removal, Value};
 use gateway_core::owner::{NoOwner, Owners, PatientId};
 use gateway_core::policy::Policy;
@@ -63,6 +63,8 @@ pub(crate) struct Shown {
     pub(crate) decision: Decision,
     /// The elements that were there and are not any more, with the rules that removed them.
     pub(crate) removed: Vec<(String, RuleName)>,
+    /// Whether hidden targets were taken out of a Provenance.
+    pub(crate) targets_dropped: bool,
 }
 
 /// What [`Judge::decide_all`] answers for one resource.
@@ -78,6 +80,11 @@ pub(crate) struct Ruling {
 impl Ruling {
     pub(crate) fn permits(&self) -> bool {
         self.decision.effect() == Effect::Permit
+    }
+
+    /// Why the patients answered as they did.
+    pub(crate) fn reasons(&self) -> Vec<Reason> {
+        self.decision.patients().iter().flat_map(|row| row.reasons.clone()).collect()
     }
 
     /// The owners whose own Consents refused.
@@ -104,14 +111,23 @@ impl Judge {
     }
 
     /// Reads a resource for a decision.
+    ///
+    /// # Errors
+    /// [`Problem::Absent`] where it cannot be told whose it is or how it is labelled: such a resource is hidden, and no
+    /// error may tell of it.
     pub(crate) fn subject<'a>(
         &self,
         source: &'a [u8],
         resource: Value<'a>,
         action: Action,
     ) -> Result<Subject<'a>, Problem> {
-        let facts = ResourceFacts::of(resource, self.bases())
-            .map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+        let facts = ResourceFacts::of(resource, self.bases()).map_err(|error| match error {
+            FactsError::NotAResource => Problem::Unfilterable("upstream-malformed-resource"),
+            FactsError::Malformed(what) => {
+                tracing::warn!(what, "a stored resource is not readable, so it is hidden");
+                Problem::Absent
+            }
+        })?;
         Ok(Subject { resource, source, facts, action })
     }
 
@@ -189,9 +205,10 @@ impl Judge {
         let removed = redact(subject.resource, permit.redactions(), &mut edits)
             .map_err(|_| Problem::Unfilterable("redaction-failed"))?;
         rebase(subject.resource, &self.bases().upstream, &self.bases().public, &mut edits);
-        if let Some(visible) = &ruling.visible_targets {
-            self.drop_targets(subject.resource, visible, &mut edits)?;
-        }
+        let targets_dropped = match &ruling.visible_targets {
+            Some(visible) => self.drop_targets(subject.resource, visible, &mut edits)?,
+            None => false,
+        };
         let bytes = edits
             .apply_within(subject.source, subject.resource.span())
             .map_err(|_| Problem::Unfilterable("redaction-failed"))?;
@@ -202,23 +219,30 @@ impl Judge {
             (path, rule)
         });
         let removed = removed.collect();
-        Ok(Judged::Shown(Box::new(Shown { bytes, owners: ruling.owners, decision: ruling.decision, removed })))
+        Ok(Judged::Shown(Box::new(Shown {
+            bytes,
+            owners: ruling.owners,
+            decision: ruling.decision,
+            removed,
+            targets_dropped,
+        })))
     }
 
-    /// Takes the targets of a Provenance that the caller may not see out of it.
+    /// Takes the targets of a Provenance that the caller may not see out of it; whether there were any.
     fn drop_targets(
         &self,
         provenance: Value<'_>,
         visible: &BTreeSet<String>,
         edits: &mut Edits,
-    ) -> Result<(), Problem> {
-        let Some(targets) = provenance.get("target") else { return Ok(()) };
+    ) -> Result<bool, Problem> {
+        let Some(targets) = provenance.get("target") else { return Ok(false) };
         let hidden = |target: &Value<'_>| {
             let name = target.str_at("reference").and_then(|text| Target::parse(&text, self.bases()).normalised());
             name.is_none_or(|name| !visible.contains(&name))
         };
         match edits.remove_children(targets, hidden) {
-            Removal::Untouched | Removal::Some => Ok(()),
+            Removal::Untouched => Ok(false),
+            Removal::Some => Ok(true),
             Removal::Emptied => Err(Problem::Unfilterable("redaction-failed")),
         }
     }

@@ -4,7 +4,7 @@
 //! actors). Inactive and expired memberships are handed on as such; the core decides that they do not count.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gateway_core::caller::{ActorRef, Caller};
@@ -30,12 +30,20 @@ pub struct MembershipSource {
     upstream: Upstream,
     bases: Bases,
     cache: Cache<Vec<String>, Arc<Memberships>>,
+    /// Counts invalidations. Held while the cache is written or invalidated, so that what was asked for before a write
+    /// is never cached after it.
+    generation: Mutex<u64>,
 }
 
 impl MembershipSource {
     /// A source that keeps what it found for at most `max_staleness`.
     pub fn new(upstream: Upstream, bases: Bases, max_staleness: Duration) -> Self {
-        Self { upstream, bases, cache: Cache::builder().max_capacity(CALLERS).time_to_live(max_staleness).build() }
+        Self {
+            upstream,
+            bases,
+            cache: Cache::builder().max_capacity(CALLERS).time_to_live(max_staleness).build(),
+            generation: Mutex::new(0),
+        }
     }
 
     /// What this caller belongs to.
@@ -46,13 +54,19 @@ impl MembershipSource {
         if let Some(known) = self.cache.get(&key) {
             return Ok(known);
         }
+        let asked_at = *self.generation.lock().unwrap_or_else(PoisonError::into_inner);
         let found = Arc::new(self.fetch(caller).await?);
-        self.cache.insert(key, Arc::clone(&found));
+        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if *generation == asked_at {
+            self.cache.insert(key, Arc::clone(&found));
+        }
         Ok(found)
     }
 
     /// Forgets everything: a resource that memberships are made from was written.
     pub fn forget_all(&self) {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
         self.cache.invalidate_all();
     }
 

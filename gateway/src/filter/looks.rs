@@ -1,0 +1,61 @@
+//! What a search looks at: by which elements it may have found a match, and which kinds of inclusion it asked for.
+
+use gateway_core::interaction::SearchQuery;
+use gateway_core::owner::owner_params;
+use gateway_core::resource_type::ResourceType;
+
+/// What the parameters of a search look at.
+#[derive(Clone, Debug, Default)]
+pub struct Looks {
+    /// Names of parameters and sort keys that look at elements of a match.
+    names: Vec<String>,
+    /// Whether what matches refer to was asked for.
+    pub(super) includes: bool,
+    /// Whether what refers to matches was asked for.
+    pub(super) revincludes: bool,
+}
+
+impl Looks {
+    /// Reads them out of the query of a search of this type.
+    pub fn of(query: &SearchQuery, rtype: ResourceType) -> Self {
+        let mut looks = Self::default();
+        let owner = owner_params(rtype);
+        for param in query.params() {
+            match param.name.as_str() {
+                "_include" => looks.includes = true,
+                "_revinclude" => looks.revincludes = true,
+                "_sort" => looks.names.extend(param.value.split(',').map(|key| key.trim_start_matches('-').to_owned())),
+                name if param.modifier.is_none() && owner.contains(&name) => {}
+                name => looks.names.push(name.to_owned()),
+            }
+        }
+        looks.names.retain(|name| !matches!(name.as_str(), "_id" | "_lastUpdated" | "_count" | "_total"));
+        looks
+    }
+
+    /// Whether a match may have been found, or put in its place, by the element at this path (`Encounter.reasonCode`).
+    ///
+    /// A redacted element is not searchable by whom it is redacted for (CONSENT.md, leak table). Which elements most
+    /// parameters look at is not known here, so only those that bear their element's name in every type of R4 are told
+    /// apart; any other one may.
+    pub(super) fn at(&self, path: &str) -> bool {
+        let element = path.split('.').nth(1).unwrap_or_default();
+        self.names.iter().any(|name| match name.as_str() {
+            "status" | "category" | "class" | "type" => element == name,
+            "code" => element == "code" || element.starts_with("medication"),
+            "date" => DATES.iter().any(|date| element.to_ascii_lowercase().contains(date)),
+            _ => true,
+        })
+    }
+
+    /// Whether a Provenance may have been found by one of its targets.
+    pub(super) fn at_targets(&self) -> bool {
+        self.at("Provenance.target")
+    }
+}
+
+/// What the names of dates have in common, in small letters.
+const DATES: &[&str] = &[
+    "authored", "created", "date", "effective", "issued", "occurrence", "onset", "performed", "period", "recorded",
+    "sent", "start", "time", "timing", "when",
+];
