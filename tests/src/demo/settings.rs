@@ -20,6 +20,8 @@ pub fn gateway() -> Result<toml::Table> {
     });
     toml::Table::try_from(json!({
         "consent": {"no_consent": "basic-normal"},
+        // Whoever plays with the demo also writes Consents straight into the FHIR server, past the gateway.
+        "consent_source": {"max_staleness": "1s"},
         "redaction": hidden,
     }))
     .context("settings that TOML cannot hold")
