@@ -21,20 +21,22 @@ pub struct Incoming {
     payload: Payload,
     /// The path after the public base, still encoded; `None` where the request is not under it.
     path: Option<String>,
+    id: EventId,
 }
 
 impl Incoming {
-    /// Takes a request in. `base_path` is the path of the public base, without a slash at the end.
-    pub fn new(request: HttpRequest, payload: Payload, base_path: &str) -> Self {
+    /// Takes a request in under the id of its event. `base_path` is the path of the public base, without a slash at the
+    /// end.
+    pub fn new(request: HttpRequest, payload: Payload, base_path: &str, id: EventId) -> Self {
         let path = request.uri().path().strip_prefix(base_path);
         let path = path.filter(|rest| rest.is_empty() || rest.starts_with('/')).map(ToOwned::to_owned);
-        Self { request, payload, path }
+        Self { request, payload, path, id }
     }
 
     /// What its events and its answer have in common.
-    pub fn access(&self, id: EventId) -> Access {
+    pub fn access(&self) -> Access {
         let trace_id = self.trace_parent().map(|parent| parent.trace_id());
-        Access { id, trace_id, can_stream: self.request.version() >= Version::HTTP_11 }
+        Access { id: self.id, trace_id, can_stream: self.request.version() >= Version::HTTP_11 }
     }
 
     /// Whether only the head of the answer is wanted.

@@ -34,7 +34,7 @@ use crate::probe;
 use crate::record::Recorder;
 use crate::server;
 use crate::ship::{self, ShipError, ShipState, Shipper};
-use crate::telemetry::{JournalReading, Metrics};
+use crate::telemetry::{JournalReading, Metrics, Peer};
 use crate::tls::{self, Certificates, TlsFault};
 
 /// How often the Consent source is asked whether it answers.
@@ -117,8 +117,9 @@ pub struct Assembled {
 }
 
 /// A client of the upstream's data path.
-pub fn upstream(config: &UpstreamConfig) -> Result<Upstream, UpstreamSetup> {
-    Upstream::new(&config.peer, Patience { connect: config.connect_timeout, read: config.read_timeout })
+pub fn upstream(config: &UpstreamConfig, metrics: &Arc<Metrics>) -> Result<Upstream, UpstreamSetup> {
+    let patience = Patience { connect: config.connect_timeout, read: config.read_timeout };
+    Ok(Upstream::new(&config.peer, patience)?.measured(Arc::clone(metrics), Peer::Upstream))
 }
 
 impl Assembled {
@@ -143,8 +144,8 @@ impl Assembled {
             public: BaseUrl::parse(config.server.public_base.as_str())?,
             upstream: BaseUrl::parse(config.upstream.peer.base.as_str())?,
         };
-        let upstream = upstream(&config.upstream)?;
-        let facts = facts(config, &upstream, &bases)?;
+        let upstream = upstream(&config.upstream, &metrics)?;
+        let facts = facts(config, &upstream, &bases, &metrics)?;
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
         let tls = certificates.clone().map(tls::server_config).transpose()?;
         let shared = Shared {
@@ -161,7 +162,7 @@ impl Assembled {
             bases,
             cors_origins: config.server.cors_origins.clone(),
             purpose_header: config.auth.purpose_header.clone(),
-            at_work: Semaphore::new(config.server.limits.concurrent_requests),
+            at_work: Arc::new(Semaphore::new(config.server.limits.concurrent_requests)),
             metrics: Arc::clone(&metrics),
         };
         watch_journal(&metrics, &journal);
@@ -231,7 +232,7 @@ impl Assembled {
 
     /// Starts the work behind the requests.
     pub fn spawn_background(&mut self, config: &Config) -> Result<Vec<JoinHandle<()>>, ServeError> {
-        let facts = upstream(&config.upstream)?;
+        let facts = upstream(&config.upstream, &self.metrics)?;
         let shared = &self.shared;
         let mut tasks = vec![
             actix_web::rt::spawn(server::beat(Arc::clone(shared))),
@@ -295,15 +296,22 @@ fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> 
     Ok(Some(Feed::new(settings, journal.clone())?))
 }
 
-fn facts(config: &Config, upstream: &Upstream, bases: &Bases) -> Result<Facts, ServeError> {
+fn facts(config: &Config, upstream: &Upstream, bases: &Bases, metrics: &Arc<Metrics>) -> Result<Facts, ServeError> {
     let source = &config.consent_source;
     let patience = Patience { connect: source.connect_timeout, read: source.timeout };
-    let consents = Upstream::new(&source.peer, patience)?;
+    let consents = Upstream::new(&source.peer, patience)?.measured(Arc::clone(metrics), Peer::ConsentSource);
     Ok(Facts {
-        consents: ConsentSource::new(consents, bases.clone(), source.max_staleness, source.cache_patients),
+        consents: ConsentSource::new(
+            consents,
+            bases.clone(),
+            source.max_staleness,
+            source.cache_patients,
+            Arc::clone(metrics),
+        ),
         memberships: MembershipSource::new(upstream.clone(), bases.clone(), source.max_staleness),
         resources: ResourceSource::new(upstream.clone(), bases.clone()),
         bases: bases.clone(),
+        metrics: Arc::clone(metrics),
     })
 }
 

@@ -8,7 +8,7 @@ mod window;
 
 pub use bundle::{Links, SearchAnswer, SearchPlan};
 pub use judge::Judge;
-pub use looks::Looks;
 pub(crate) use judge::{Judged, Ruling, Shown};
+pub use looks::Looks;
 pub use pages::Pages;
 pub use window::{NotRecordable, Window};

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -13,7 +14,10 @@ use gateway_core::decide::Permit;
 use reqwest::{Certificate, Identity};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use tracing::Span;
+
 use crate::config::{PeerConfig, SecretError, SecretSource};
+use crate::telemetry::{Metrics, Peer, outgoing};
 
 /// Why the upstream gave no usable answer. No variant holds a body, a query or a header value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +157,7 @@ pub struct Upstream {
     client: reqwest::Client,
     base: String,
     credential: Option<SecretString>,
+    measured: Option<(Arc<Metrics>, Peer)>,
 }
 
 impl Upstream {
@@ -179,7 +184,14 @@ impl Upstream {
         }
         let credential = peer.bearer_token.as_ref().map(SecretSource::read).transpose()?;
         let base = peer.base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client: client.build()?, base, credential })
+        Ok(Self { client: client.build()?, base, credential, measured: None })
+    }
+
+    /// The same client, whose calls are counted and timed as those to `peer`.
+    #[must_use]
+    pub fn measured(mut self, metrics: Arc<Metrics>, peer: Peer) -> Self {
+        self.measured = Some((metrics, peer));
+        self
     }
 
     /// The base that links of this server start with.
@@ -195,7 +207,8 @@ impl Upstream {
     /// Asks for facts with the gateway's own credential: what a decision needs, never what a caller receives.
     /// The server is told not to answer from its own cache of search results.
     pub async fn facts(&self, target: &str) -> Result<UpstreamAnswer, UpstreamError> {
-        self.send(UpstreamRequest::get(target), true).await
+        let traceparent = outgoing(&Span::current(), None).map(|parent| parent.to_string());
+        self.send(UpstreamRequest { traceparent, ..UpstreamRequest::get(target) }, true).await
     }
 
     /// The path and query below the base of an absolute link of this server, or of a relative one.
@@ -216,30 +229,35 @@ impl Upstream {
             Method::Delete => reqwest::Method::DELETE,
         };
         let separator = if request.target.starts_with('?') || request.target.is_empty() { "" } else { "/" };
-        let mut outgoing = self
+        let mut sending = self
             .client
             .request(method, format!("{}{separator}{}", self.base, request.target))
             .header("accept", "application/fhir+json")
             .header("accept-encoding", "identity");
         if fresh {
-            outgoing = outgoing.header("cache-control", "no-cache");
+            sending = sending.header("cache-control", "no-cache");
         }
         if let Some(credential) = &self.credential {
-            outgoing = outgoing.bearer_auth(credential.expose_secret());
+            sending = sending.bearer_auth(credential.expose_secret());
         }
         if let Some(version) = request.if_match {
-            outgoing = outgoing.header("if-match", version);
+            sending = sending.header("if-match", version);
         }
         if let Some(traceparent) = request.traceparent {
-            outgoing = outgoing.header("traceparent", traceparent);
+            sending = sending.header("traceparent", traceparent);
         }
         if let Some(body) = request.body {
-            outgoing = outgoing
+            sending = sending
                 .header("content-type", "application/fhir+json; charset=utf-8")
                 .header("prefer", "return=representation")
                 .body(body);
         }
-        let answer = outgoing.send().await.map_err(|e| classify_head(&e))?;
+        let begun = Instant::now();
+        let sent = sending.send().await;
+        if let Some((metrics, peer)) = &self.measured {
+            metrics.call(*peer, sent.as_ref().ok().map(|answer| answer.status().as_u16()), begun.elapsed());
+        }
+        let answer = sent.map_err(|e| classify_head(&e))?;
         let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
         let encoded = header("content-encoding").is_some_and(|c| !c.eq_ignore_ascii_case("identity"));
         let json = header("content-type").is_some_and(|t| is_fhir_json(&t));

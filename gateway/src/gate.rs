@@ -57,7 +57,7 @@ pub struct Shared {
     /// The header by which a client narrows its purposes.
     pub purpose_header: String,
     /// Requests at work, at most.
-    pub at_work: Semaphore,
+    pub at_work: Arc<Semaphore>,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
 }

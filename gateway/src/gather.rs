@@ -22,6 +22,7 @@ use memberships::MembershipSource;
 use resources::ResourceSource;
 
 use crate::problem::Problem;
+use crate::telemetry::Metrics;
 
 /// All sources of facts; one for the process.
 pub struct Facts {
@@ -33,6 +34,8 @@ pub struct Facts {
     pub resources: ResourceSource,
     /// The two names of the upstream.
     pub bases: Bases,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Facts {

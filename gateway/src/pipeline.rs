@@ -14,6 +14,7 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use bytes::Bytes;
+use evidence::ids::EventId;
 use gateway_core::caller::Caller;
 use gateway_core::decide::{Action, Permit, decide_interaction};
 use gateway_core::interaction::{Interaction, Preferences, Refusal, SearchQuery};
@@ -35,22 +36,23 @@ use crate::write::{Change, Writer};
 
 /// Answers one request.
 pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody> {
-    let access = incoming.access(clock::event_id());
+    let access = incoming.access();
     let head_only = incoming.is_head();
     let recorder = &gate.shared.recorder;
     if let Some((name, answer, body)) = public_document(gate, &incoming) {
         return respond(recorder.count(&access, answer, body, name), head_only);
     }
     let recorded = match authenticate(gate, &incoming).await {
-        Err(problem) => {
-            let told = problem.told();
-            let (answer, body) = Answer::told(&told);
-            recorder.count(&access, answer, body, &told.rule)
-        }
+        Err(problem) => recorder.turn_away(&access, &problem),
         Ok(caller) => {
             let (asked, interaction) = interpret(gate, &mut incoming, caller).await;
             let outcome = match interaction {
-                Ok((interaction, body)) => serve(gate, &access, &asked, &incoming, interaction, body).await,
+                Ok((interaction, body)) => {
+                    let writes = interaction.is_write();
+                    let served = serve(gate, &access, &asked, &incoming, interaction, body);
+                    // A write that has begun goes on to its recorded end.
+                    if writes { served.await } else { in_time(gate, served).await }
+                }
                 Err(problem) => Err(problem),
             };
             recorder.record(&access, &asked, outcome.unwrap_or_else(Outcome::from)).await
@@ -59,9 +61,16 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
     respond(recorded, head_only)
 }
 
-/// Answers a request that is not looked at: too many are at work, or it took too long. It is counted.
-pub fn overloaded(gate: &Gate, why: &'static str) -> HttpResponse<BoxBody> {
-    let access = Access { id: clock::event_id(), trace_id: None, can_stream: false };
+/// Gives up what looks only and takes longer than it may: nothing of it was released.
+async fn in_time(gate: &Gate, served: impl Future<Output = Result<Outcome, Problem>>) -> Result<Outcome, Problem> {
+    let limit = gate.shared.limits.request_timeout;
+    tokio::time::timeout(limit, served).await.unwrap_or(Err(Problem::Overloaded("request-timeout")))
+}
+
+/// Answers a request that is not looked at, because too many are at work, or one whose end the client does not see. It
+/// is counted.
+pub fn overloaded(gate: &Gate, id: EventId, why: &'static str) -> HttpResponse<BoxBody> {
+    let access = Access { id, trace_id: None, can_stream: false };
     let told = Problem::Overloaded(why).told();
     let (answer, body) = Answer::told(&told);
     respond(gate.shared.recorder.count(&access, answer, body, why), false)

@@ -120,6 +120,16 @@ impl Recorder {
         Recorded { request: access.id, answer, body: RecordedBody::Whole(body) }
     }
 
+    /// Records that no caller could be established.
+    pub fn turn_away(&self, access: &Access, problem: &Problem) -> Recorded {
+        if let Problem::Unauthenticated(error) = problem {
+            self.metrics.unauthenticated(error.rule());
+        }
+        let told = problem.told();
+        let (answer, body) = Answer::told(&told);
+        self.count(access, answer, body, &told.rule)
+    }
+
     /// Records the outcome of an authenticated request. What cannot be recorded becomes a 503 that discloses nothing.
     pub async fn record(&self, access: &Access, asked: &Asked, outcome: Outcome) -> Recorded {
         match self.try_record(access, asked, outcome).await {
@@ -270,7 +280,12 @@ impl Recorder {
     }
 
     async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
-        self.journal.record(entries).await.map_err(|error| {
+        let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
+        let written = self.journal.record(entries).await;
+        if written.is_ok() {
+            kinds.into_iter().for_each(|kind| self.metrics.events(kind, 1));
+        }
+        written.map_err(|error| {
             tracing::error!(%error, "the journal refused");
             let full = matches!(error, JournalError::Full(_));
             Problem::Unrecordable(if full { "journal-full" } else { "journal-unavailable" })

@@ -39,7 +39,7 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
     let known = gate.shared.capabilities.known()?;
     let (mut plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
     let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
-    plan.looks = Looks::of(&query, plan.rtype);
+    plan.looks = Looks::of(&query, plan.rtype, judge.bases());
     let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
     match pages.open(&permit, plan.target.clone()).await? {
         200 => {}
@@ -97,12 +97,17 @@ fn plan(
         let opened = gate.shared.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
         let (position, shown) = opened.map_err(|_| stale_cursor())?;
         return Ok(match position {
-            Position::UpstreamPage { target, skip, count } => {
-                (plan(target, String::new(), count, false, skip), shown)
-            }
-            Position::AfterMatches { query, skip, count } => {
-                (plan(first_target(asked.rtype, &query, UPSTREAM_PAGE), query, count, true, skip), shown)
-            }
+            Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, false, skip), shown),
+            Position::AfterMatches { query, skip, count } => (
+                plan(
+                    first_target(asked.rtype, &query, upstream_page(&query, count, UPSTREAM_PAGE)),
+                    query,
+                    count,
+                    true,
+                    skip,
+                ),
+                shown,
+            ),
         });
     }
     let checked = asked.query.check(asked.rtype, known, asked.handling).map_err(Problem::Uninterpretable)?;
@@ -115,10 +120,17 @@ fn plan(
             sentence: "A total is given for searches of one patient only: name the patient.".to_owned(),
         });
     }
-    let upstream_page = if one_patient { UPSTREAM_PAGE } else { count.max(PAGE) };
-    let target = first_target(asked.rtype, &query, upstream_page);
+    let largest = if one_patient { UPSTREAM_PAGE } else { count.max(PAGE) };
+    let target = first_target(asked.rtype, &query, upstream_page(&query, count, largest));
     let plan = SearchPlan { dropped: checked.dropped().to_vec(), ..plan(target, query, count, one_patient, 0) };
     Ok((plan, checked.forwarded().to_query()))
+}
+
+/// The upstream's page size. A server includes so many resources on a page and no more: with includes its pages are as
+/// short as the client's, so that none is lost.
+fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
+    let includes = query.split('&').any(|param| param.starts_with("_include=") || param.starts_with("_revinclude="));
+    if includes { count.clamp(1, largest) } else { largest }
 }
 
 fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {

@@ -51,7 +51,7 @@ pub async fn run(config: Config, metrics: Arc<Metrics>) -> Result<(), ServeError
         _ = &mut admin => tracing::error!("the admin port ended by itself"),
     }
     assembled.stop_being_ready();
-    drain(&config, &handles).await;
+    drain(&config, &handles, &assembled.shared).await;
     record_stop(&assembled).await;
     ship_rest(&assembled).await;
     for task in background {
@@ -82,7 +82,7 @@ fn public_server(assembled: &Assembled, config: &Config) -> Result<actix_web::de
     let first = assembled.upstream.clone();
     let mut server = HttpServer::new(move || {
         // One client a worker; where a second one cannot be made the first is shared.
-        let upstream = crate::assemble::upstream(&upstream_config).unwrap_or_else(|_| first.clone());
+        let upstream = crate::assemble::upstream(&upstream_config, &shared.metrics).unwrap_or_else(|_| first.clone());
         let gate = Data::new(Gate { shared: Arc::clone(&shared), upstream });
         let base_path = Data::new(Arc::clone(&base_path));
         App::new().app_data(gate).app_data(base_path).default_service(web::to(handle))
@@ -112,25 +112,30 @@ async fn handle(
     if let Some(preflight) = cors::preflight(&request, origin.as_deref()) {
         return preflight;
     }
-    let response = match gate.shared.at_work.try_acquire() {
-        Ok(_at_work) => {
-            let limit = gate.shared.limits.request_timeout;
+    let id = clock::event_id();
+    let response = match Arc::clone(&gate.shared.at_work).try_acquire_owned() {
+        Ok(at_work) => {
             let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-            let incoming = Incoming::new(request, payload, &base_path);
+            let incoming = Incoming::new(request, payload, &base_path, id);
             let seen = Seen::begin(&gate, &incoming);
             let working = Data::clone(&gate);
-            let work = async move { pipeline::answer(&working, incoming).await };
+            let work = async move {
+                let answered = pipeline::answer(&working, incoming).await;
+                drop(at_work);
+                answered
+            };
             let work = work.instrument(seen.span.clone());
             // A write that has begun goes on to its recorded end, whether or not its client still waits: actix drops
             // the work of a client that has gone.
+            let limit = gate.shared.limits.request_timeout;
             let answered = match looks {
-                true => tokio::time::timeout(limit, work).await.ok(),
+                true => Some(work.await),
                 false => tokio::time::timeout(limit, actix_web::rt::spawn(work)).await.ok().and_then(Result::ok),
             };
-            let response = answered.unwrap_or_else(|| pipeline::overloaded(&gate, "request-timeout"));
+            let response = answered.unwrap_or_else(|| pipeline::overloaded(&gate, id, "request-timeout"));
             seen.end(&gate, response)
         }
-        Err(_) => pipeline::overloaded(&gate, "too-many-requests"),
+        Err(_) => pipeline::overloaded(&gate, id, "too-many-requests"),
     };
     cors::allow(response, origin.as_deref())
 }
@@ -147,7 +152,14 @@ struct Seen {
 impl Seen {
     fn begin(gate: &Gate, incoming: &Incoming) -> Self {
         let (route, method) = (incoming.route(), incoming.method_label());
-        let span = tracing::info_span!("request", method, route, status = tracing::field::Empty);
+        let span = tracing::info_span!(
+            "request",
+            "otel.kind" = "server",
+            "otel.name" = format!("{method} {route}"),
+            "http.request.method" = method,
+            "http.route" = route,
+            "http.response.status_code" = tracing::field::Empty,
+        );
         if let Some(parent) = incoming.trace_parent() {
             adopt(&span, &parent);
         }
@@ -156,7 +168,7 @@ impl Seen {
 
     fn end(self, gate: &Gate, response: actix_web::HttpResponse) -> actix_web::HttpResponse {
         let status = response.status().as_u16();
-        self.span.record("status", status);
+        self.span.record("http.response.status_code", status);
         let duration = self.begun.elapsed();
         gate.shared.metrics.request(&RequestDone { route: self.route, method: self.method, status, duration });
         response
@@ -176,11 +188,16 @@ async fn signalled() {
     }
 }
 
-async fn drain(config: &Config, handles: &[ServerHandle; 2]) {
+async fn drain(config: &Config, handles: &[ServerHandle; 2], shared: &Shared) {
     let [public, admin] = handles;
     // The FHIR surface first; the admin port answers `not ready` meanwhile.
     if tokio::time::timeout(config.server.limits.drain_timeout, public.stop(true)).await.is_err() {
         tracing::warn!("requests at work did not finish within server.limits.drain_timeout");
+    }
+    // Writes whose clients have gone are still at work.
+    let all = u32::try_from(config.server.limits.concurrent_requests).unwrap_or(u32::MAX);
+    if tokio::time::timeout(config.server.limits.drain_timeout, shared.at_work.acquire_many(all)).await.is_err() {
+        tracing::warn!("writes at work did not finish within server.limits.drain_timeout");
     }
     admin.stop(false).await;
 }

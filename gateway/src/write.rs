@@ -3,14 +3,17 @@
 //! INVARIANT 1: the intent is durable before anything is forwarded ([`Intended`] is what `send` needs), the outcome
 //! before the client hears of it. A write to a Consent drops that patient's cached Consents before it is answered.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use evidence::event::End;
 use evidence::ids::Hash;
 use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::{InlineLabel, ResourceFacts};
 use gateway_core::interaction::Return;
-use gateway_core::json::{Doc, Edits};
+use gateway_core::json::{Doc, Edits, Value};
 use gateway_core::owner::Owners;
+use gateway_core::reference::{Bases, Target};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::{rebase, rebase_url};
 use sha2::{Digest as _, Sha256};
@@ -83,6 +86,7 @@ impl Writer<'_> {
 
     async fn create(&self, rtype: ResourceType, body: &[u8]) -> Result<Outcome, Problem> {
         let after = self.image_after(rtype, None, body)?;
+        self.attachments(&after.binaries).await?;
         if let Some(refused) = self.refused(&after.facts, Action::Create).await? {
             return Ok(refused);
         }
@@ -110,6 +114,7 @@ impl Writer<'_> {
             Err(outcome) => return Ok(outcome),
         };
         guard(&before.facts, &after.facts)?;
+        self.attachments(&after.binaries.difference(&before.binaries).cloned().collect()).await?;
         if let Some(refused) = self.refused(&after.facts, Action::Update).await? {
             return Ok(refused);
         }
@@ -157,7 +162,31 @@ impl Writer<'_> {
         let mut edits = Edits::new();
         rebase(doc.root(), &self.judge.bases().public, &self.judge.bases().upstream, &mut edits);
         let bytes = edits.apply(body).map_err(|_| bad("body-malformed", "The body cannot be carried over."))?;
-        Ok(ImageAfter { facts, bytes })
+        Ok(ImageAfter { binaries: binaries(doc.root(), self.judge.bases()), facts, bytes })
+    }
+
+    /// A Binary belongs to whom the documents that point to it belong to, so nobody points to one that he may not see:
+    /// his own document would open it for him. One that is hidden and one that is not there answer alike.
+    async fn attachments(&self, binaries: &BTreeSet<String>) -> Result<(), Problem> {
+        for binary in binaries {
+            let hidden = refused(
+                "attachment-not-visible",
+                "An attachment is a Binary that is not there, or you may not see it.",
+            );
+            let answer = self.gate.upstream.facts(binary).await?;
+            match answer.status {
+                200 => {}
+                400 | 404 | 410 => return Err(hidden),
+                status => return Err(Problem::UpstreamRefused { status }),
+            }
+            let body = answer.into_json_bytes(self.gate.shared.limits.entry).await?;
+            let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+            let Ok(stored) = ResourceFacts::of(doc.root(), self.judge.bases()) else { return Err(hidden) };
+            if !self.judge.decide_all(&[(&stored, Action::Read)]).await?.iter().all(Ruling::permits) {
+                return Err(hidden);
+            }
+        }
+        Ok(())
     }
 
     /// The stored image that the write replaces, if the caller may see it as it is and may do this to it.
@@ -200,7 +229,7 @@ impl Writer<'_> {
                 if if_match.is_some_and(|known| Some(known.trim()) != etag.as_deref()) {
                     return Err(Problem::VersionConflict);
                 }
-                Ok(Ok(ImageBefore { facts, etag }))
+                Ok(Ok(ImageBefore { binaries: binaries(doc.root(), self.judge.bases()), facts, etag }))
             }
             (Some(Judged::Shown(_)), false) => Ok(Err(consent_refuses(&ruling))),
             (Some(Judged::Hidden { .. }) | None, false) => {
@@ -300,11 +329,13 @@ impl Writer<'_> {
 
 struct ImageAfter {
     facts: ResourceFacts,
+    binaries: BTreeSet<String>,
     bytes: Vec<u8>,
 }
 
 struct ImageBefore {
     facts: ResourceFacts,
+    binaries: BTreeSet<String>,
     etag: Option<String>,
 }
 
@@ -325,6 +356,14 @@ fn guard(before: &ResourceFacts, after: &ResourceFacts) -> Result<(), Problem> {
         true => Ok(()),
         false => Err(refused("labels-weakened", "A write may not take security labels away.")),
     }
+}
+
+/// The Binaries that a DocumentReference's attachments are (`Binary/x`).
+fn binaries(document: Value<'_>, bases: &Bases) -> BTreeSet<String> {
+    let content = document.get("content").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
+    let urls = content.filter_map(|part| part.get("attachment")?.str_at("url"));
+    let names = urls.filter_map(|url| Target::parse(&url, bases).normalised());
+    names.filter(|name| name.starts_with("Binary/")).collect()
 }
 
 /// Whether something was taken out of the image before it was shown.

@@ -95,7 +95,7 @@ pub(super) struct RawLimits {
     pub(super) query: Option<String>,
     /// Largest single resource in an answer; default `8 MiB`.
     pub(super) entry: Option<String>,
-    /// A window of an answer is released when it holds this much; default `1 MiB`.
+    /// A window of an answer is released when it holds this much; default `256 KiB`.
     pub(super) window: Option<String>,
     /// A window of an answer is released when it holds this many entries; default 256.
     #[schemars(range(min = 1))]

@@ -138,7 +138,7 @@ fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
     let header = section.memory("header", raw.header.as_deref(), 32 * KIB);
     let query = section.memory("query", raw.query.as_deref(), 8 * KIB);
     let entry = section.memory("entry", raw.entry.as_deref(), 8 * MIB);
-    let window = section.memory("window", raw.window.as_deref(), MIB);
+    let window = section.memory("window", raw.window.as_deref(), 256 << 10);
     let header_timeout = section.duration("header_timeout", raw.header_timeout.as_deref(), seconds(10));
     let request_timeout = section.duration("request_timeout", raw.request_timeout.as_deref(), seconds(120));
     let keep_alive = section.duration("keep_alive", raw.keep_alive.as_deref(), seconds(75));

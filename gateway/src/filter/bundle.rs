@@ -64,6 +64,9 @@ struct State {
     entries_opened: bool,
     /// Entries read of the upstream.
     read: u64,
+    /// Entries read when the page under way began, and how many pages in a row had none.
+    read_before_page: u64,
+    empty_pages: u32,
     /// Matches that the caller may see, those of earlier pages included.
     visible: u64,
     /// The upstream's page that is being read, and how many visible matches came before it.
@@ -121,16 +124,17 @@ impl SearchAnswer {
         }
     }
 
-    /// A window is full at half its limit, so that the batch that fills it does not burst it.
+    /// A window is full when one more batch might burst it.
     fn full(&self, window: &Window) -> bool {
         let (bytes, entries) = self.plan.window;
-        window.bytes.len() >= bytes / 2 || window.counts().disclosed as usize >= entries / 2
+        let disclosed = usize::try_from(window.counts().disclosed).unwrap_or(usize::MAX);
+        window.bytes.len() > bytes - bytes / BATCHES || disclosed > entries - entries / BATCHES
     }
 
-    /// Raw entries of the upstream, at most half a window, less where a page ends; with them the included ones that
+    /// Raw entries of the upstream, at most a fraction of a window, less where a page ends; with them the included ones that
     /// waited for their page to end.
     async fn batch(&mut self, window: &mut Window) -> Result<Vec<Vec<u8>>, Problem> {
-        let (most_bytes, most_entries) = (self.plan.window.0 / 2, self.plan.window.1 / 2);
+        let (most_bytes, most_entries) = (self.plan.window.0 / BATCHES, self.plan.window.1.div_ceil(BATCHES));
         let mut batch: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
         while bytes < most_bytes && batch.len() < most_entries {
@@ -149,6 +153,12 @@ impl SearchAnswer {
                     let waited = std::mem::take(&mut self.state.waiting);
                     self.state.waiting_bytes = 0;
                     self.write_entries(&waited, window, false).await?;
+                    let empty = self.state.read == self.state.read_before_page;
+                    self.state.read_before_page = self.state.read;
+                    self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
+                    if self.state.empty_pages > MOST_EMPTY_PAGES {
+                        return Err(Problem::Unfilterable("search-too-large"));
+                    }
                     match next {
                         Some(target) if self.reads_on() => {
                             match self.pages.open(&self.permit, target.clone()).await? {
@@ -265,12 +275,13 @@ impl SearchAnswer {
         let looks = &self.plan.looks;
         match judged {
             Judged::Shown(shown)
-                if (shown.targets_dropped && looks.at_targets()) || shown.removed.iter().any(|(path, _)| looks.at(path)) =>
+                if (shown.targets_dropped && looks.at_other_targets(&shown.bytes, self.judge.bases()))
+                    || shown.removed.iter().any(|(path, _)| looks.at(path)) =>
             {
                 let removing = shown.decision.reasons().iter().filter(|reason| reason.rule == RuleName::ElementLabel);
                 Judged::Hidden { reasons: removing.cloned().collect(), owners: shown.owners }
             }
-            judged => judged,
+            judged @ (Judged::Shown(_) | Judged::Hidden { .. }) => judged,
         }
     }
 
@@ -372,6 +383,10 @@ impl SearchAnswer {
 
 /// Entries of the upstream that a search of many patients looks at beyond its page size, at least.
 const SCAN: u64 = 1_000;
+/// Pages without an entry that are followed in a row.
+const MOST_EMPTY_PAGES: u32 = 8;
+/// Batches of entries that make a window.
+const BATCHES: usize = 8;
 /// Bytes of included entries that may wait for their match.
 const WAITING_LIMIT: usize = 8 << 20;
 const MALFORMED: Problem = Problem::Unfilterable("upstream-malformed-entry");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use gateway_core::caller::Caller;
 use gateway_core::consent::Effect;
@@ -150,7 +151,13 @@ impl Judge {
             resolved.iter().flat_map(|r| patients(&r.facts.owners)).chain(targets).cloned().collect();
         let facts = self.facts.of(&self.caller, &patients).await?;
         let session = Session::open(&self.caller, &facts, &self.policy, self.now);
-        Ok(resolved.into_iter().map(|resource| rule(&session, resource, &others)).collect())
+        let timed = |resource| {
+            let begun = Instant::now();
+            let ruling = rule(&session, resource, &others);
+            self.facts.metrics.decision_time(begun.elapsed());
+            ruling
+        };
+        Ok(resolved.into_iter().map(timed).collect())
     }
 
     /// The facts of the resources that ownership hangs on.

@@ -1,7 +1,9 @@
 //! What a search looks at: by which elements it may have found a match, and which kinds of inclusion it asked for.
 
 use gateway_core::interaction::SearchQuery;
-use gateway_core::owner::owner_params;
+use gateway_core::json::Doc;
+use gateway_core::owner::{is_fhir_id, owner_params};
+use gateway_core::reference::{Bases, Target};
 use gateway_core::resource_type::ResourceType;
 
 /// What the parameters of a search look at.
@@ -9,6 +11,8 @@ use gateway_core::resource_type::ResourceType;
 pub struct Looks {
     /// Names of parameters and sort keys that look at elements of a match.
     names: Vec<String>,
+    /// Of a search for Provenances: the targets that it names, `None` for one that is no local reference.
+    targets: Vec<Option<String>>,
     /// Whether what matches refer to was asked for.
     pub(super) includes: bool,
     /// Whether what refers to matches was asked for.
@@ -17,7 +21,7 @@ pub struct Looks {
 
 impl Looks {
     /// Reads them out of the query of a search of this type.
-    pub fn of(query: &SearchQuery, rtype: ResourceType) -> Self {
+    pub fn of(query: &SearchQuery, rtype: ResourceType, bases: &Bases) -> Self {
         let mut looks = Self::default();
         let owner = owner_params(rtype);
         for param in query.params() {
@@ -25,6 +29,14 @@ impl Looks {
                 "_include" => looks.includes = true,
                 "_revinclude" => looks.revincludes = true,
                 "_sort" => looks.names.extend(param.value.split(',').map(|key| key.trim_start_matches('-').to_owned())),
+                name @ ("target" | "patient") if rtype.as_str() == "Provenance" && param.modifier.is_none() => {
+                    let typed = |value: &str| match name == "patient" && is_fhir_id(value) {
+                        true => format!("Patient/{value}"),
+                        false => value.to_owned(),
+                    };
+                    let named = param.value.split(',').map(|value| Target::parse(&typed(value), bases).normalised());
+                    looks.targets.extend(named);
+                }
                 name if param.modifier.is_none() && owner.contains(&name) => {}
                 name => looks.names.push(name.to_owned()),
             }
@@ -48,14 +60,33 @@ impl Looks {
         })
     }
 
-    /// Whether a Provenance may have been found by one of its targets.
-    pub(super) fn at_targets(&self) -> bool {
-        self.at("Provenance.target")
+    /// Whether a Provenance may have been found by another target than those that were left in it.
+    pub(super) fn at_other_targets(&self, provenance: &[u8], bases: &Bases) -> bool {
+        let Ok(doc) = Doc::parse(provenance) else { return true };
+        let targets = doc.root().get("target").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
+        let left: Vec<Option<String>> = targets
+            .map(|target| Target::parse(&target.str_at("reference").unwrap_or_default(), bases).normalised())
+            .collect();
+        let other = |named: &Option<String>| named.is_none() || !left.contains(named);
+        self.names.iter().any(|name| matches!(name.as_str(), "target" | "patient")) || self.targets.iter().any(other)
     }
 }
 
 /// What the names of dates have in common, in small letters.
 const DATES: &[&str] = &[
-    "authored", "created", "date", "effective", "issued", "occurrence", "onset", "performed", "period", "recorded",
-    "sent", "start", "time", "timing", "when",
+    "authored",
+    "created",
+    "date",
+    "effective",
+    "issued",
+    "occurrence",
+    "onset",
+    "performed",
+    "period",
+    "recorded",
+    "sent",
+    "start",
+    "time",
+    "timing",
+    "when",
 ];

@@ -96,7 +96,10 @@ fn next_link(upstream: &Upstream, raw: &[u8]) -> Result<Option<String>, Problem>
     let next = doc.root().items().find(|link| link.str_at("relation").as_deref() == Some("next"));
     let Some(url) = next.and_then(|link| link.str_at("url")) else { return Ok(None) };
     let target = upstream.target_of_link(&url)?;
-    if target.split(['?', '#']).next().is_some_and(|path| path.split('/').any(|s| s == ".." || s == ".")) {
+    // Nothing that a URL parser would undo: no dot segment, plain or encoded, no turned slash.
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'$'));
+    if !plain || path.split('/').any(|segment| segment == ".." || segment == ".") {
         return Err(UpstreamError::ForeignLink.into());
     }
     Ok(Some(target.to_owned()))

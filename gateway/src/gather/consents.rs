@@ -1,8 +1,8 @@
 //! Patients' Consents: fetched in one query for all patients of a window, cached, dropped when one is written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use gateway_core::consent::{Consent, Unusable, Why, r4};
 use gateway_core::decide::PatientConsents;
@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use super::resources::{each_resource, percent_encode};
 use crate::forward::Upstream;
 use crate::problem::Problem;
+use crate::telemetry::{CacheResult, Metrics};
 
 /// Patients in one query; keeps the URL under 4 KiB with two spellings each.
 const BATCH: usize = 20;
@@ -27,7 +28,8 @@ pub struct ConsentSource {
     /// Whether the Consents live on another server than the data, and so may refer to patients by absolute URL.
     apart: bool,
     /// INVARIANT: nothing in it is older than `max_staleness` or than the last Consent written through the gateway.
-    cache: Cache<PatientId, PatientConsents>,
+    cache: Cache<PatientId, (PatientConsents, Instant)>,
+    metrics: Arc<Metrics>,
     /// Counts invalidations. Held while the cache is written or invalidated, so that an answer that was asked for
     /// before a write is never cached after it.
     generation: Mutex<u64>,
@@ -35,10 +37,16 @@ pub struct ConsentSource {
 
 impl ConsentSource {
     /// A source that keeps at most `patients` patients' Consents for at most `max_staleness`.
-    pub fn new(upstream: Upstream, bases: Bases, max_staleness: Duration, patients: usize) -> Self {
+    pub fn new(
+        upstream: Upstream,
+        bases: Bases,
+        max_staleness: Duration,
+        patients: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let apart = upstream.base() != bases.upstream.as_str();
         let cache = Cache::builder().max_capacity(patients as u64).time_to_live(max_staleness).build();
-        Self { upstream, bases, apart, cache, generation: Mutex::new(0) }
+        Self { upstream, bases, apart, cache, metrics, generation: Mutex::new(0) }
     }
 
     /// The Consents of each of these patients.
@@ -50,13 +58,22 @@ impl ConsentSource {
         let mut missing = Vec::new();
         for patient in patients {
             match self.cache.get(patient) {
-                Some(consents) => drop(known.insert(patient.clone(), consents)),
-                None => missing.push(patient.clone()),
+                Some((consents, at)) => {
+                    self.metrics.consent_cache(CacheResult::Hit);
+                    self.metrics.consent_age(at.elapsed());
+                    known.insert(patient.clone(), consents);
+                }
+                None => {
+                    self.metrics.consent_cache(CacheResult::Miss);
+                    missing.push(patient.clone());
+                }
             }
         }
         for batch in missing.chunks(BATCH) {
             let asked_at = self.generation();
-            let fetched = self.fetch(batch).await?;
+            let fetched = self.fetch(batch).await.inspect_err(|_| {
+                self.metrics.consent_cache(CacheResult::Unavailable);
+            })?;
             self.keep(asked_at, &fetched);
             known.extend(fetched);
         }
@@ -88,9 +105,10 @@ impl ConsentSource {
 
     fn keep(&self, asked_at: u64, fetched: &BTreeMap<PatientId, PatientConsents>) {
         let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
         if *generation == asked_at {
             for (patient, consents) in fetched {
-                self.cache.insert(patient.clone(), consents.clone());
+                self.cache.insert(patient.clone(), (consents.clone(), now));
             }
         }
     }

@@ -223,9 +223,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Refuses what is over a limit. Closing events pass: they let a request that began be ended.
+    /// Refuses what is over a limit. Closing events pass, and what stands in one batch with them: they let a request that
+    /// began be ended, and a write that was carried out be told with its patients.
     fn admit(&self, step: &Step, batch: &[Prepared]) -> Result<(), JournalError> {
-        if batch.iter().all(Prepared::closes) {
+        if batch.iter().any(Prepared::closes) {
             return Ok(());
         }
         let waiting = step.tally.head.saturating_sub(step.tally.shipped);

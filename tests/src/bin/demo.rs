@@ -122,7 +122,7 @@ async fn demo(arguments: &Arguments) -> Result<bool> {
         println!("{}", report.json());
         return Ok(report.succeeded());
     }
-    print_what_to_try(&state, &folder);
+    print_what_to_try(&state, &folder, arguments.upstream.is_none());
     interrupted.await?;
     println!();
     say::step("everything ends");
@@ -226,7 +226,7 @@ async fn report_passed(stack: &Stack, state: &State) -> Result<()> {
     Ok(())
 }
 
-fn print_what_to_try(state: &State, folder: &Folder) {
+fn print_what_to_try(state: &State, folder: &Folder, own_data: bool) {
     let gateway = &state.gateway_url;
     println!("\nEverything runs. Addresses:");
     println!("  gateway      {gateway}");
@@ -241,33 +241,59 @@ fn print_what_to_try(state: &State, folder: &Folder) {
         }
     }
     println!("\nTry:");
-    println!("  # permitted: Maya Alder lets Northfield treat her");
-    println!("  curl -i -H \"Authorization: Bearer $DOCTOR\" {gateway}/Condition/alder-hypertension");
+    if own_data {
+        print_story(state);
+    } else {
+        println!(
+            "  # what the doctor may see of your server (nothing of the demo was loaded into it); ID keeps the request's id"
+        );
+        println!("  curl -i -H \"Authorization: Bearer $DOCTOR\" '{gateway}/Patient?_count=5' | tee answer.txt");
+        println!("  {KEEP_ID}");
+        println!("  # the same for research, without names and addresses");
+        println!("  curl -s -H \"Authorization: Bearer $RESEARCHER\" '{gateway}/Patient?_count=5'");
+    }
+    let sidecar = workspace::programs()
+        .map(|(folder, _)| folder.join("anchor-sidecar").display().to_string())
+        .unwrap_or_else(|_| "anchor-sidecar".to_owned());
+    println!(
+        "  # proven and verified on the chain: that request (exit code 2 says that its anchor is on its way: repeat both)"
+    );
+    println!(
+        "  {sidecar} prove --request $ID --gateway {} --admin-token-file {} --sidecar {} --out access.sealproof.json",
+        state.admin_url,
+        state.admin_token_file.display(),
+        state.sidecar_url
+    );
+    println!(
+        "  {sidecar} verify access.sealproof.json --trust {} --rpc {}",
+        state.trust_file.display(),
+        state.chain_rpc
+    );
+    println!("\nCtrl-C ends all of it.");
+}
+
+/// Takes the request's id out of an answer.
+const KEEP_ID: &str = r"ID=$(sed -n 's/^x-request-id: *\([0-9a-f-]*\).*/\1/Ip' answer.txt)";
+
+/// The story by hand, on the demo's own patients.
+fn print_story(state: &State) {
+    let gateway = &state.gateway_url;
+    let consent = "Consent/alder-treatment";
+    println!("  # permitted: Maya Alder lets Northfield treat her; ID keeps the request's id");
+    println!("  curl -i -H \"Authorization: Bearer $DOCTOR\" {gateway}/Condition/alder-hypertension | tee answer.txt");
+    println!("  {KEEP_ID}");
     println!("  # refused: Ines Cedar opted out; it answers as if she did not exist");
     println!("  curl -i -H \"Authorization: Bearer $DOCTOR\" {gateway}/Patient/cedar");
     println!("  # redacted: Tomas Birch keeps HIV and substance use to himself (the FHIR server has three Conditions)");
     println!("  curl -s -H \"Authorization: Bearer $DOCTOR\" '{gateway}/Condition?patient=Patient/birch'");
     println!("  # redacted: research sees Ravi Dogwood without name and address");
     println!("  curl -s -H \"Authorization: Bearer $RESEARCHER\" {gateway}/Patient/dogwood");
-    println!("  # revoked: Maya Alder closes her record; repeat the first request");
-    println!("  curl -s {}/Consent/alder-treatment | sed 's/\"permit\"/\"deny\"/' \\", state.upstream_url);
-    println!(
-        "    | curl -i -X PUT -H \"Authorization: Bearer $PATIENT\" -H 'Content-Type: application/fhir+json' --data-binary @- {gateway}/Consent/alder-treatment"
-    );
-    println!("  # verified on the chain: any answer's X-Request-Id");
-    let sidecar = workspace::programs()
-        .map(|(folder, _)| folder.join("anchor-sidecar").display().to_string())
-        .unwrap_or_else(|_| "anchor-sidecar".to_owned());
-    println!(
-        "  {sidecar} prove --request ID --gateway {} --admin-token-file {} --sidecar {} --out access.sealproof.json \\",
-        state.admin_url,
-        state.admin_token_file.display(),
-        state.sidecar_url
-    );
-    println!(
-        "    && {sidecar} verify access.sealproof.json --trust {} --rpc {}",
-        state.trust_file.display(),
-        state.chain_rpc
-    );
-    println!("\nCtrl-C ends all of it.");
+    println!("  # revoked: Maya Alder closes her record, and the doctor's next request finds nothing");
+    println!("  curl -s -H \"Authorization: Bearer $PATIENT\" {gateway}/{consent} > consent.json");
+    println!("  sed 's/\"permit\"/\"deny\"/' consent.json | curl -i -X PUT -H \"Authorization: Bearer $PATIENT\" \\");
+    println!("    -H 'Content-Type: application/fhir+json' --data-binary @- {gateway}/{consent}");
+    println!("  curl -i -H \"Authorization: Bearer $DOCTOR\" {gateway}/Condition/alder-hypertension");
+    println!("  # given back: she puts the Consent as it was");
+    println!("  curl -i -X PUT -H \"Authorization: Bearer $PATIENT\" -H 'Content-Type: application/fhir+json' \\");
+    println!("    --data-binary @consent.json {gateway}/{consent}");
 }

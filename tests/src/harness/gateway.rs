@@ -147,6 +147,16 @@ impl Gateway {
         Ok(())
     }
 
+    /// SIGTERM only: gives the process that drains now, to be waited for.
+    ///
+    /// # Errors
+    /// When it does not run or cannot be signalled.
+    pub fn ask_to_stop(&mut self) -> Result<Running> {
+        let process = self.process.take().context("the gateway does not run")?;
+        process.ask_to_end()?;
+        Ok(process)
+    }
+
     /// `kill -9`.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ pub mod hapi;
 pub mod hfs;
 pub mod issuer;
 pub mod load;
+pub mod log;
+pub mod openings;
 mod orphans;
 pub mod process;
 pub mod programs;

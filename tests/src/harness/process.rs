@@ -203,8 +203,24 @@ impl Running {
     ///
     /// # Errors
     /// When it does not end within `limit`; it is killed then.
-    pub async fn terminate(mut self, limit: Duration) -> Result<ExitStatus> {
-        kill_process(self.group, Signal::TERM).with_context(|| format!("{} cannot be signalled", self.name))?;
+    pub async fn terminate(self, limit: Duration) -> Result<ExitStatus> {
+        self.ask_to_end()?;
+        self.ended(limit).await
+    }
+
+    /// Sends SIGTERM to the process and does not wait.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn ask_to_end(&self) -> Result<()> {
+        kill_process(self.group, Signal::TERM).with_context(|| format!("{} cannot be signalled", self.name))
+    }
+
+    /// Waits for the end of a process that was asked to end.
+    ///
+    /// # Errors
+    /// When it does not end within `limit`; it is killed then.
+    pub async fn ended(mut self, limit: Duration) -> Result<ExitStatus> {
         if let Ok(status) = tokio::time::timeout(limit, self.child.wait()).await {
             return Ok(status?);
         }

@@ -17,8 +17,8 @@ pub(super) enum Fault {
     Says(Vec<u8>),
     /// These bytes, then silence for a minute.
     SaysAndHangs(Vec<u8>),
-    /// These bytes one after the other, with this pause between.
-    Dribbles(Vec<u8>, Duration),
+    /// These bytes, a pause, and those.
+    SaysAndThen(Vec<u8>, Duration, Vec<u8>),
     /// The right answer, later.
     Late(Duration),
     /// It is carried out, and the connection ends without an answer.
@@ -134,11 +134,10 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
             stream.write_all(&bytes).await?;
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
-        Some(Fault::Dribbles(bytes, pause)) => {
-            for byte in bytes {
-                stream.write_all(&[byte]).await?;
-                tokio::time::sleep(pause).await;
-            }
+        Some(Fault::SaysAndThen(first, pause, then)) => {
+            stream.write_all(&first).await?;
+            tokio::time::sleep(pause).await;
+            stream.write_all(&then).await?;
         }
         Some(Fault::Late(pause)) => {
             tokio::time::sleep(pause).await;
@@ -165,8 +164,9 @@ async fn request(stream: &mut TcpStream) -> Result<(Head, Vec<u8>)> {
     let mut lines = text.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
     let method = first.next().context("no method")?.to_owned();
-    let target = first.next().and_then(|path| path.strip_prefix("/fhir")).context("not under the base")?;
-    let target = target.trim_start_matches('/').to_owned();
+    let path = first.next().context("no target")?;
+    // What is asked for outside of the base stands there with its slash.
+    let target = path.strip_prefix("/fhir").map_or(path, |below| below.strip_prefix('/').unwrap_or(below)).to_owned();
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -190,7 +190,7 @@ async fn passed_on(shared: &Shared, head: &Head, body: Vec<u8>) -> Result<Vec<u8
         }
     }
     let text = String::from_utf8_lossy(&body).replace(&shared.base, &shared.behind);
-    let answer = request.body(text.into_owned()).send().await?;
+    let answer = request.body(text).send().await?;
     let status = answer.status().as_u16();
     let mut headers = Vec::new();
     for name in ["content-type", "etag", "last-modified", "location"] {

@@ -1,7 +1,23 @@
 //! The end-to-end tests: each a name, what it needs, and an async function over the one shared [`Stack`].
 
+mod bad_bodies;
+mod bad_input;
+mod crash;
+mod drain;
+mod faulty;
+mod forwarder;
 pub mod harness;
+pub mod leaks;
+mod outages;
+mod pages;
+mod paging;
+mod permitted;
 pub mod runner;
+pub mod telemetry;
+mod told;
+mod us_core;
+mod us_core_table;
+mod wrong_answers;
 
 use std::pin::Pin;
 
@@ -68,5 +84,63 @@ pub fn tests() -> Vec<Test> {
         test!(harness::issuer_rotates_and_fails_on_demand, Peers),
         test!(harness::collector_takes_traces, Peers),
         test!(harness::sidecar_survives_a_crash, Sidecar),
+        test!(leaks::hidden_reads_as_absent, Gateway),
+        test!(leaks::deleted_reads_as_absent, Gateway),
+        test!(leaks::hidden_searches_as_absent, Gateway),
+        test!(leaks::small_pages_tell_nothing, Gateway),
+        test!(leaks::small_pages_hold_everything, Gateway),
+        test!(leaks::redacted_elements_are_not_searchable, Gateway),
+        test!(leaks::old_versions_keep_new_labels, Gateway),
+        test!(leaks::hidden_targets_of_a_provenance, Gateway),
+        test!(leaks::includes_of_hidden_matches, Gateway),
+        test!(leaks::unreadable_is_hidden, Gateway),
+        test!(leaks::revocation_between_pages, Gateway),
+        test!(leaks::denials_are_on_record, Gateway),
+        test!(leaks::hidden_writes_as_absent, Gateway),
+        test!(leaks::writable_but_hidden, Gateway),
+        test!(leaks::nobody_joins_an_organization, Gateway),
+        test!(leaks::labels_of_elements_stay, Gateway),
+        test!(leaks::redacted_images_stay, Gateway),
+        test!(leaks::foreign_binaries_stay_closed, Gateway),
+        test!(leaks::consents_of_others, Gateway),
+        test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
+        test!(bad_input::requests_are_refused_by_name, Gateway),
+        test!(bad_input::unserved_interactions_are_refused_by_name, Gateway),
+        test!(bad_input::unknown_parameters_are_dropped_or_refused, Gateway),
+        test!(bad_input::patient_scopes_need_their_patient, Gateway),
+        test!(bad_bodies::nothing_bad_is_written, Gateway),
+        test!(bad_bodies::broken_transfers_write_nothing, Gateway),
+        test!(wrong_answers::resources_are_not_released, Gateway),
+        test!(wrong_answers::bundles_are_not_released, Gateway),
+        test!(wrong_answers::an_answer_that_fails_midway_is_aborted, Gateway),
+        test!(wrong_answers::writes_end_on_record, Gateway),
+        test!(wrong_answers::disguised_links_stay_under_the_base, Gateway),
+        test!(wrong_answers::pages_that_never_end_are_given_up, Gateway),
+        test!(wrong_answers::a_slow_request_is_on_record, Gateway),
+        test!(outages::upstream_away_and_back, Gateway),
+        test!(outages::consent_source_away_and_back, Gateway),
+        test!(outages::keys_away_and_back, Gateway),
+        test!(outages::sidecar_away_and_back, Gateway),
+        test!(outages::chain_away_and_back, Gateway),
+        test!(outages::journal_full_and_freed, Gateway),
+        test!(outages::journal_not_writable, Gateway),
+        test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
+        test!(crash::nothing_received_is_unrecorded, Gateway),
+        test!(drain::requests_at_work_finish, Gateway),
+        test!(us_core::searches_lose_nothing, Gateway),
+        test!(us_core::only_addresses_are_rewritten, Gateway),
+        test!(us_core::synthea_loses_nothing, Gateway),
+        test!(us_core::many_included_are_not_lost, Gateway),
+        test!(paging::one_patients_pages_are_exact, Gateway),
+        test!(paging::many_patients_pages_have_no_total, Gateway),
+        test!(paging::a_launch_patient_counts_as_named, Gateway),
+        test!(paging::page_sizes_at_the_edge, Gateway),
+        test!(paging::paging_links_are_the_callers_own, Gateway),
+        test!(paging::paging_links_do_not_outlive_consent, Gateway),
+        test!(paging::includes_stand_beside_their_match, Gateway),
+        test!(telemetry::traces_and_metrics_reach_the_collector, Peers),
+        test!(telemetry::metrics_can_be_scraped, Peers),
+        test!(telemetry::nothing_of_a_patient_a_token_or_a_query_is_told, Peers),
+        test!(telemetry::everything_promised_is_measured, Peers),
     ]
 }

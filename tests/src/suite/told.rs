@@ -186,7 +186,12 @@ pub(super) async fn held(direct: &Fhir, address: &str) -> Result<(StatusCode, Ve
 }
 
 /// A request with these headers beside the usual ones.
-pub(super) async fn with_headers(caller: &Fhir, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+pub(super) async fn with_headers(
+    caller: &Fhir,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer> {
     let mut request = caller.request(method, path);
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -104,7 +104,7 @@ impl Client {
 
     fn next(&mut self, edition: &mut u64) -> Result<(String, reqwest::RequestBuilder)> {
         let path = match self.chance.below(100) {
-            0..5 => {
+            0..4 => {
                 *edition += 1;
                 let path = fhir::address(&self.own).context("a resource without an id")?;
                 // A random value: the FHIR server makes no new version of what it has already.
@@ -117,9 +117,9 @@ impl Client {
                     .body(serde_json::to_vec(&self.own)?);
                 return Ok((format!("PUT {path}"), request));
             }
-            5..13 => self.chance.one_of(&self.targets.universal),
-            13..20 => self.chance.one_of(&self.targets.searches),
-            20..23 => self.chance.one_of(&self.targets.windows),
+            4..14 => self.chance.one_of(&self.targets.universal),
+            14..19 => self.chance.one_of(&self.targets.searches),
+            19..20 => self.chance.one_of(&self.targets.windows),
             _ => self.chance.one_of(&self.targets.reads),
         };
         let path = path.context("nothing to ask for")?.clone();
@@ -150,7 +150,9 @@ async fn exchange((asked, request): (String, reqwest::RequestBuilder)) -> Result
                 .with_context(|| format!("{asked}: an answer {status} that ends properly is no JSON"))?;
             resources(body)
         }
-        (false, false) => complete_entries(&body).filter_map(|mut entry| Some(entry.get_mut("resource")?.take())).collect(),
+        (false, false) => {
+            complete_entries(&body).filter_map(|mut entry| Some(entry.get_mut("resource")?.take())).collect()
+        }
     };
     let received = resources.iter().filter_map(received).collect();
     Ok(Some(Exchange { request, asked, status, whole, received }))
@@ -207,7 +209,8 @@ mod tests {
 
     #[test]
     fn entries_that_are_whole_count_and_no_others() {
-        let whole = br#"{"resourceType":"Bundle","entry":[{"resource":{"id":"a}]"}},{"resource":{"id":"b"}}],"total":2}"#;
+        let whole =
+            br#"{"resourceType":"Bundle","entry":[{"resource":{"id":"a}]"}},{"resource":{"id":"b"}}],"total":2}"#;
         let count = |length: usize| complete_entries(whole.get(..length).unwrap_or_default()).count();
         assert_eq!(count(whole.len()), 2);
         assert_eq!(count(60), 1);
