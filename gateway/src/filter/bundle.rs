@@ -30,7 +30,7 @@ pub struct SearchPlan {
     /// The page size.
     pub count: u32,
     /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
-    /// match lies beyond the page, or [`SCAN`] entries were looked at.
+    /// match lies beyond the page, or `SCAN` entries were looked at.
     pub to_the_end: bool,
     /// Visible matches that earlier pages held.
     pub skip: u64,

@@ -96,7 +96,7 @@ impl Tools {
         let pins = workspace::root()?.join("anchor-sidecar/contracts");
         let home = self.folder.join("contracts");
         let lock = fs::read(pins.join("package-lock.json")).context("anvil's pins are missing")?;
-        let _guard = self.lock()?;
+        let _guard = self.lock().await?;
         let current = fs::read(home.join("package-lock.json")).is_ok_and(|here| here == lock);
         if !current || anvil_below(&home).is_err() {
             require("npm", "install Node.js 20 or newer, which brings npm").await?;
@@ -134,7 +134,7 @@ impl Tools {
 
     /// Makes a folder once: `fill` works on a fresh one, which takes the name only when all went well.
     async fn once(&self, home: &Path, fill: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<()> {
-        let _guard = self.lock()?;
+        let _guard = self.lock().await?;
         if home.is_dir() {
             return Ok(());
         }
@@ -145,11 +145,14 @@ impl Tools {
     }
 
     /// Two commands that start at once do not install the same tool twice.
-    fn lock(&self) -> Result<File> {
+    async fn lock(&self) -> Result<File> {
         let file = File::create(self.folder.join(".lock"))?;
         if file.try_lock().is_err() {
-            say::step("another command installs tools: waiting for it");
-            file.lock()?;
+            say::step("another tool is being installed: waiting for it");
+            // Never a blocking wait: who holds the lock may be another future of this very task.
+            while file.try_lock().is_err() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
         }
         Ok(file)
     }
