@@ -106,6 +106,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #labels-weakened "Labels weakened" "A write would take security labels away."
 * #write-not-permitted "Write not permitted" "The caller may not write this resource."
 * #redacted-image "Redacted image" "The caller sees only parts of the resource and may not overwrite it."
+* #attachment-not-visible "Attachment not visible" "The resource would point at a Binary that the caller may not see."
 
 // What failed
 * #upstream-refused "Upstream refused" "The FHIR server does not accept the resource."

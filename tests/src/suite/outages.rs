@@ -143,7 +143,8 @@ pub(super) async fn keys_away_and_back(stack: &mut Stack) -> Result<()> {
     }
     issuer.rotate()?;
     let fresh = gateway.fhir(issuer.token(&Role::Doctor.claims())?)?;
-    told::serves(&fresh).await.context("a token of the new key")?;
+    // Keys were fetched a moment ago, and are not fetched again within `jwks_min_interval`.
+    until("a token of the new key", Duration::from_secs(5), async || told::serves(&fresh).await.map(Some)).await?;
     let old = doctor.get(OPEN).await?;
     refused(&gateway, &old, refusal(401, "token-unknown-key"), Caller::Unknown).await.context("a withdrawn key")?;
     gateway.stop().await?;

@@ -13,7 +13,7 @@ const BEFORE: [&str; 8] = [
     "Overloaded(\"",
     "Unfilterable(\"",
     "refused(\"",
-    "overloaded(&gate, \"",
+    "overloaded(&gate, id, \"",
     "bad(\"",
 ];
 
