@@ -385,8 +385,7 @@ fn consent_refuses(ruling: &Ruling) -> Outcome {
 
 fn denied(ruling: &Ruling) -> Option<Box<Window>> {
     let mut window = Box::new(Window::only());
-    let reasons: Vec<_> = ruling.decision.patients().iter().flat_map(|row| row.reasons.clone()).collect();
-    window.deny(&ruling.refusing_owners(), &reasons);
+    window.deny(&ruling.refusing_owners(), &ruling.reasons());
     Some(window)
 }
 

@@ -205,8 +205,7 @@ impl Judge {
 
     fn cut(&self, subject: &Subject<'_>, ruling: Ruling) -> Result<Judged, Problem> {
         let Some(permit) = ruling.decision.permit() else {
-            let reasons = ruling.decision.patients().iter().flat_map(|row| row.reasons.clone()).collect();
-            return Ok(Judged::Hidden { owners: ruling.refusing_owners(), reasons });
+            return Ok(Judged::Hidden { owners: ruling.refusing_owners(), reasons: ruling.reasons() });
         };
         let mut edits = Edits::new();
         let removed = redact(subject.resource, permit.redactions(), &mut edits)
