@@ -122,20 +122,28 @@ pub fn upstream(config: &UpstreamConfig, metrics: &Arc<Metrics>) -> Result<Upstr
     Ok(Upstream::new(&config.peer, patience)?.measured(Arc::clone(metrics), Peer::Upstream))
 }
 
+/// Where the journal is, and the key that it is opened with.
+///
+/// # Errors
+/// The key-encryption key cannot be read, or the tenant is not usable as a name.
+pub fn journal_of(config: &Config) -> Result<(journal::Settings, KeyEncryptionKey), ServeError> {
+    let tenant = TenantId::new(config.journal.tenant.as_str()).map_err(|_| ServeError::Tenant)?;
+    let settings = journal::Settings {
+        max_bytes: config.journal.max_size,
+        max_backlog: config.journal.max_backlog,
+        ..journal::Settings::new(config.journal.path.clone(), tenant)
+    };
+    Ok((settings, KeyEncryptionKey::read(&config.journal.kek_file)?))
+}
+
 impl Assembled {
     /// Makes the parts. Nothing is bound; the journal is open and its orphans are closed.
     pub fn make(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
         let (policy, organisation) = policies(config)?;
         probe::enforces(&policy).then_some(()).ok_or(ServeError::Probe)?;
         let policy_digest = digest(&policy, &organisation);
-        let kek = KeyEncryptionKey::read(&config.journal.kek_file)?;
+        let (settings, kek) = journal_of(config)?;
         let cursor_key = kek.cursor_key()?;
-        let tenant = TenantId::new(config.journal.tenant.as_str()).map_err(|_| ServeError::Tenant)?;
-        let settings = journal::Settings {
-            max_bytes: config.journal.max_size,
-            max_backlog: config.journal.max_backlog,
-            ..journal::Settings::new(config.journal.path.clone(), tenant)
-        };
         let (journal, report) = Journal::open(settings, kek)?;
         tracing::info!(entries = report.orphans_closed, "journal open, orphans closed");
         let (shipper, ship_state) = Shipper::new(ship_settings(config)?, journal.clone())?;

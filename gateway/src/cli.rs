@@ -9,6 +9,9 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::organisation::OrganisationPolicy;
+use journal::JournalCommand;
+
+mod journal;
 
 /// Usage or configuration is wrong (`EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -33,6 +36,9 @@ enum Command {
     /// Check a configuration, or print what one may hold.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copy the journal, or go on from a copy.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Print the version.
     Version,
 }
@@ -71,6 +77,7 @@ pub fn run(
             Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
         },
         Command::Config(ConfigCommand::Schema) => say(out, &format_args!("{:#}\n", config::schema()), 0),
+        Command::Journal(command) => journal::run(&command, out, errors),
         Command::Version => say(out, &format_args!("fhir-gateway {}\n", env!("CARGO_PKG_VERSION")), 0),
     }
 }

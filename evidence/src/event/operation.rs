@@ -129,7 +129,8 @@ pub struct Review {
     pub finding: String,
 }
 
-/// An epoch ended: no event of it follows.
+/// An epoch ended: no new event belongs to it. A journal that went on from an older copy of itself says how many events it
+/// has; the log may hold more of that epoch, and what these say is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochClosed {

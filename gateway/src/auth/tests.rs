@@ -9,6 +9,7 @@
 mod bad_tokens;
 mod issuer;
 mod key_sets;
+mod keycloak;
 
 use gateway_core::caller::ActorRef;
 use gateway_core::coding::Coding;

@@ -1,10 +1,12 @@
 //! The gateway before a FHIR server.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
+use tokio::process::Command;
 
 use super::fhir::{self, Fhir};
 use super::process::{Part, Running, free_port};
@@ -105,11 +107,23 @@ impl Gateway {
     /// # Errors
     /// When it is not ready within a minute.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.begin("readyz").await
+    }
+
+    /// Starts it where it is not expected to become ready: waits for the process alone.
+    ///
+    /// # Errors
+    /// When it is not alive within a minute.
+    pub async fn start_alive(&mut self) -> Result<()> {
+        self.begin("livez").await
+    }
+
+    async fn begin(&mut self, probe: &str) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name);
         let program = programs::gateway().await?;
         let mut process = Part::new(&self.name, program).args(["serve", "--config"]).arg(&self.config).start()?;
         let client = fhir::client()?;
-        let probe = format!("{}/readyz", self.admin);
+        let probe = format!("{}/{probe}", self.admin);
         process
             .ready(Duration::from_secs(60), async |_: &str| {
                 let answer = client.get(&probe).send().await.ok()?;
@@ -166,6 +180,19 @@ impl Gateway {
             Some(process) => process.crash().await,
             None => Ok(()),
         }
+    }
+
+    /// Runs another command of the gateway's program on this gateway's configuration; gives its exit code and what it printed.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn command(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let program = programs::gateway().await?;
+        let command =
+            Command::new(program).args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).output();
+        let output = command.await?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned()))
     }
 }
 

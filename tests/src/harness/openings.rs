@@ -14,7 +14,7 @@ use super::fhir;
 use super::gateway::Gateway;
 
 /// One recorded event, and where its commitment must stand in the log.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
     /// The event.
     pub event: AccessEvent,

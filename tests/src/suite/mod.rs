@@ -1,5 +1,6 @@
 //! The end-to-end tests: each a name, what it needs, and an async function over the one shared [`Stack`].
 
+mod backup;
 mod bad_bodies;
 mod bad_input;
 mod crash;
@@ -127,6 +128,8 @@ pub fn tests() -> Vec<Test> {
         test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
         test!(crash::nothing_received_is_unrecorded, Gateway),
         test!(drain::requests_at_work_finish, Gateway),
+        test!(backup::a_lost_journal_is_restored, Gateway),
+        test!(backup::an_old_snapshot_is_caught, Gateway),
         test!(us_core::searches_lose_nothing, Gateway),
         test!(us_core::only_addresses_are_rewritten, Gateway),
         test!(us_core::synthea_loses_nothing, Gateway),
