@@ -77,6 +77,17 @@ impl Incoming {
         first.map(|value| value.to_str().map_err(|_| bad())).transpose()
     }
 
+    /// Refuses more headers than `limit` bytes, names and values together. They were read already, by an HTTP layer that
+    /// takes 128 KiB of head and 96 headers at most (actix-http `h1/decoder.rs`) and itself answers more with 431.
+    ///
+    /// # Errors
+    /// [`Problem::HeadTooLarge`]
+    pub fn head_within(&self, limit: usize) -> Result<(), Problem> {
+        let headers = self.request.headers().iter();
+        let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > limit { Err(Problem::HeadTooLarge) } else { Ok(()) }
+    }
+
     /// Whether a header stands there, whatever it says.
     pub fn has(&self, name: &str) -> bool {
         self.request.headers().contains_key(name)

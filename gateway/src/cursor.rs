@@ -16,7 +16,7 @@ const NONCE: usize = 12;
 /// Long enough to page by hand, short enough that a forgotten cursor does not outlive a working day.
 const LIFETIME: Duration = Duration::hours(8);
 /// The longest cursor that is looked at.
-const LONGEST: usize = 8192;
+pub(crate) const LONGEST: usize = 8192;
 
 /// Where a search goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use crate::accept::Incoming;
 use crate::gate::Gate;
 use crate::problem::Problem;
 use crate::record::Asked;
+use crate::search::is_paging_link;
 
 /// Reads the body and tells the interaction. [`Asked`] is there in any case: a request that is not understood is
 /// recorded too.
@@ -24,7 +25,7 @@ pub async fn interpret(
         Ok(body) => body,
         Err(problem) => return (asked, Err(problem)),
     };
-    let interaction = match interaction(incoming, &body) {
+    let interaction = match interaction(incoming, &body, gate.shared.limits.query) {
         Ok(interaction) => interaction,
         Err(problem) => return (asked, Err(problem)),
     };
@@ -39,7 +40,10 @@ pub async fn interpret(
     (asked, Ok((interaction, body)))
 }
 
-fn interaction(incoming: &Incoming, body: &Bytes) -> Result<Interaction, Problem> {
+fn interaction(incoming: &Incoming, body: &Bytes, longest_query: usize) -> Result<Interaction, Problem> {
+    if incoming.query().len() > longest_query && !is_paging_link(incoming.query()) {
+        return Err(Problem::Uninterpretable(Refusal::QueryTooLong));
+    }
     let path = incoming.path().ok_or(Problem::Uninterpretable(Refusal::InteractionUnknown))?;
     let headers = Headers {
         accept: incoming.header("accept")?,

@@ -39,6 +39,9 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
     let access = incoming.access();
     let head_only = incoming.is_head();
     let recorder = &gate.shared.recorder;
+    if let Err(problem) = incoming.head_within(gate.shared.limits.header) {
+        return respond(recorder.turn_away(&access, &problem), head_only);
+    }
     if let Some((name, answer, body)) = public_document(gate, &incoming) {
         return respond(recorder.count(&access, answer, body, name), head_only);
     }

@@ -16,6 +16,9 @@ pub enum Problem {
     /// No caller could be established.
     #[error(transparent)]
     Unauthenticated(#[from] AuthError),
+    /// The request's headers are larger than the limit.
+    #[error("the headers are larger than server.limits.header")]
+    HeadTooLarge,
     /// The request is no interaction that is understood and served.
     #[error("{0}")]
     Uninterpretable(Uninterpretable),
@@ -100,6 +103,12 @@ impl Problem {
                 retry_after: (e.status() == 503).then_some(5),
                 ..row(e.status(), if e.status() == 503 { "transient" } else { "login" }, e.rule(), e.sentence())
             },
+            Self::HeadTooLarge => row(
+                431,
+                "too-long",
+                "header-too-large",
+                "The headers are together larger than this gateway takes: send fewer or shorter ones.",
+            ),
             Self::Uninterpretable(r) => {
                 let issue = match r.status() {
                     404 | 405 | 406 | 415 | 501 => "not-supported",

@@ -6,7 +6,7 @@ use gateway_core::owner::{PatientId, owner_params};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
-use crate::cursor::Position;
+use crate::cursor::{LONGEST, Position};
 use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
@@ -21,6 +21,13 @@ const UPSTREAM_PAGE: u32 = 250;
 
 /// The paging parameter of our own links.
 pub const CURSOR: &str = "_cursor";
+
+/// Whether a query is a paging link of ours and nothing else. It may be longer than what clients write themselves, so that
+/// no limit on queries cuts an answer off after its first page.
+pub fn is_paging_link(query: &str) -> bool {
+    let cursor = query.strip_prefix(CURSOR).and_then(|rest| rest.strip_prefix('='));
+    cursor.is_some_and(|cursor| cursor.len() <= LONGEST && !cursor.contains('&'))
+}
 
 /// A search as the client asked for it.
 pub struct Asked<'a> {

@@ -49,7 +49,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #interaction-unknown "Interaction unknown" "Method and path together are no FHIR R4 interaction."
 * #operation-unknown "Operation unknown" "The operation is not known to this server."
 * #not-served "Not served" "Understood, and not served by this version."
-* #query-too-long "Query too long" "Query and form together are longer than the limit."
+* #query-too-long "Query too long" "The query, or query and form together, are longer than the limit."
 * #query-encoding "Query encoding" "The query is not properly encoded."
 * #parameter-malformed "Parameter malformed" "A parameter has no value."
 * #parameter-name "Parameter name" "A parameter name is malformed."
@@ -64,6 +64,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #content-type "Content type" "The body's content type is not what the interaction takes."
 * #respond-async "Asynchronous answer" "Asynchronous answers are not served."
 * #prefer-malformed "Prefer malformed" "The Prefer header is malformed."
+* #header-too-large "Headers too large" "The headers of the request are together larger than the limit."
 * #header-malformed "Header malformed" "A header is repeated or not readable."
 * #http-1-0 "HTTP/1.0" "The answer is sent in parts, which HTTP/1.0 cannot carry."
 

@@ -97,9 +97,9 @@ pub struct TlsFiles {
 pub struct Limits {
     /// Request body.
     pub body: usize,
-    /// Request head.
+    /// Headers of a request, names and values together.
     pub header: usize,
-    /// Query string.
+    /// Query of a URL.
     pub query: usize,
     /// One resource of an answer.
     pub entry: usize,

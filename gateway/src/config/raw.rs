@@ -89,9 +89,9 @@ pub(super) struct RawTls {
 pub(super) struct RawLimits {
     /// Largest request body; default `4 MiB`.
     pub(super) body: Option<String>,
-    /// Largest request head, all headers together; default `32 KiB`.
+    /// Largest headers of a request, names and values together; default `32 KiB`, at most `64 KiB`.
     pub(super) header: Option<String>,
-    /// Longest query string; default `8 KiB`.
+    /// Longest query of a URL; default and most `32 KiB`. Our own paging links pass whatever stands here.
     pub(super) query: Option<String>,
     /// Largest single resource in an answer; default `8 MiB`.
     pub(super) entry: Option<String>,

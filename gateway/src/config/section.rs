@@ -116,6 +116,16 @@ impl<'a> Section<'a> {
         Some(size)
     }
 
+    /// A size that other parts bound from above.
+    pub(super) fn at_most(&mut self, name: &str, size: Option<usize>, most: usize, cure: &str) -> Option<usize> {
+        let size = size?;
+        if size > most {
+            self.fault(name, "the size is too large", cure);
+            return None;
+        }
+        Some(size)
+    }
+
     /// One secret out of two places; neither: `Some(None)`.
     #[expect(clippy::option_option, reason = "absent and faulty are two things")]
     pub(super) fn secret(

@@ -175,6 +175,11 @@ fn faults_are_found_where_they_are() {
             "[server.limits]\nbody = \"4 MB\"\nrequest_timeout = \"0s\"\nwindow_entries = 0\n[admin]",
             &["server.limits.body", "server.limits.request_timeout", "server.limits.window_entries"],
         ),
+        (
+            "[admin]",
+            "[server.limits]\nheader = \"65 KiB\"\nquery = \"33 KiB\"\n[admin]",
+            &["server.limits.header", "server.limits.query"],
+        ),
         ("[admin]", "[consent_source]\nbearer_token_env = \"T\"\n[admin]", &["consent_source.bearer_token_env"]),
         ("[upstream]", "[upstream]\nclient_key_file = \"/k\"", &["upstream.client_certificate_file"]),
         (

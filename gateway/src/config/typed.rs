@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway_core::interaction::MAX_QUERY;
 use gateway_core::policy::ConsentSettings;
 use serde_json::Value;
 
@@ -136,7 +137,9 @@ fn origin(text: &str) -> Result<String, Fault> {
 fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
     let body = section.memory("body", raw.body.as_deref(), 4 * MIB);
     let header = section.memory("header", raw.header.as_deref(), 32 * KIB);
-    let query = section.memory("query", raw.query.as_deref(), 8 * KIB);
+    let header = section.at_most("header", header, 64 << 10, "write at most 64 KiB: more is not read from the network");
+    let query = section.memory("query", raw.query.as_deref(), 32 * KIB);
+    let query = section.at_most("query", query, MAX_QUERY, "write at most 32 KiB, and let clients search by POST");
     let entry = section.memory("entry", raw.entry.as_deref(), 8 * MIB);
     let window = section.memory("window", raw.window.as_deref(), 256 << 10);
     let header_timeout = section.duration("header_timeout", raw.header_timeout.as_deref(), seconds(10));

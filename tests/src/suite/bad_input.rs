@@ -272,6 +272,45 @@ pub(super) async fn requests_are_refused_by_name(stack: &mut Stack) -> Result<()
     gateway.stop().await
 }
 
+/// Headers and queries over their limits are refused by name, those within them and our own paging links are not.
+pub(super) async fn heads_and_queries_are_limited(stack: &mut Stack) -> Result<()> {
+    let limits = json!({"server": {"limits": {"header": "4 KiB", "query": "1 KiB"}}});
+    let (mut gateway, upstream) = watched(stack, "limits", &limits).await?;
+    let doctor = gateway.fhir(stack.issuer.token(&Role::Doctor.claims())?)?;
+    let filler = |length: usize| MARKER.repeat(length / MARKER.len());
+    for path in [OPEN, "metadata", "Observation?patient=alder"] {
+        let large = told::with_headers(&doctor, Method::GET, path, &[("x-filler", &filler(5 << 10))]).await?;
+        refused(&gateway, &large, refusal(431, "header-too-large"), Caller::Unknown).await.context(path)?;
+    }
+    let (one, other) = (filler(2 << 10), filler(3 << 10));
+    let several = [("x-one", one.as_str()), ("x-other", other.as_str())];
+    let several = told::with_headers(&doctor, Method::GET, OPEN, &several).await?;
+    refused(&gateway, &several, refusal(431, "header-too-large"), Caller::Unknown).await.context("two headers")?;
+    let long = format!("Observation?patient=alder&code={}", filler(2 << 10));
+    refused(&gateway, &doctor.get(&long).await?, refusal(414, "query-too-long"), Caller::Known).await?;
+    for cursor in [format!("_cursor={}&a=b", filler(2 << 10)), format!("_cursor={}", filler(9 << 10))] {
+        let answer = doctor.get(&format!("Observation?{cursor}")).await?;
+        refused(&gateway, &answer, refusal(414, "query-too-long"), Caller::Known).await.context("no link of ours")?;
+    }
+    nothing_forwarded(&upstream)?;
+
+    let within = told::with_headers(&doctor, Method::GET, OPEN, &[("x-filler", &one)]).await?;
+    ensure!(within.status == 200, "within the limit: {}", within.status);
+    let query = format!("Observation?patient=Patient/alder&_count=1{}", "&_lastUpdated=gt2000-01-01".repeat(20));
+    let first = doctor.read(&query).await?;
+    let next = fhir::link(&first, "next").context("no next link")?;
+    ensure!(next.len() > 1 << 10, "the link of {} bytes is within the limit anyway", next.len());
+    ensure!(doctor.get(next).await?.status == 200, "our own paging link is not taken");
+
+    // More than the HTTP layer reads: the connection may end before all of it is sent.
+    if let Ok(answer) = told::with_headers(&doctor, Method::GET, OPEN, &[("x-filler", &filler(200 << 10))]).await {
+        ensure!(answer.status == 431 && answer.body.is_empty(), "a head of 200 KiB: {}", answer.status);
+    }
+    told::serves(&doctor).await?;
+    told::silent("the log", &gateway.process()?.output()?, &[MARKER, "alder"])?;
+    gateway.stop().await
+}
+
 /// Every FHIR interaction that is not served yet is refused by its name, and reaches nobody.
 pub(super) async fn unserved_interactions_are_refused_by_name(stack: &mut Stack) -> Result<()> {
     let (mut gateway, upstream) = watched(stack, "unserved", &json!({})).await?;

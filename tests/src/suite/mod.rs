@@ -106,6 +106,7 @@ pub fn tests() -> Vec<Test> {
         test!(leaks::consents_of_others, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
+        test!(bad_input::heads_and_queries_are_limited, Gateway),
         test!(bad_input::unserved_interactions_are_refused_by_name, Gateway),
         test!(bad_input::unknown_parameters_are_dropped_or_refused, Gateway),
         test!(bad_input::patient_scopes_need_their_patient, Gateway),

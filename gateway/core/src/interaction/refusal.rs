@@ -35,7 +35,7 @@ pub enum Refusal {
     /// Understood, but not served by this version.
     #[error("{0} is not served yet")]
     NotServed(&'static str),
-    /// Query and form together are longer than the limit.
+    /// The query, or query and form together, are longer than the limit.
     #[error("the query is too long")]
     QueryTooLong,
     /// Malformed percent-encoding, not UTF-8, or a control character.
