@@ -1,6 +1,7 @@
 //! Filter: what the upstream sent becomes what the caller may have, window by window.
 
 mod bundle;
+mod entry;
 mod judge;
 mod looks;
 mod pages;

@@ -5,6 +5,7 @@
 //! invariant 2).
 
 pub mod consents;
+mod kept;
 pub mod memberships;
 pub mod resources;
 
@@ -57,7 +58,7 @@ impl Facts {
             false => self.resources.facts_of(&asks.related).await?,
         };
         let outgoing = related.into_iter().map(|(name, facts)| (name, facts.references.iter().cloned().collect()));
-        Ok(ConsentFacts { patients, memberships: (*memberships).clone(), outgoing: outgoing.collect() })
+        Ok(ConsentFacts { patients, memberships, outgoing: outgoing.collect() })
     }
 }
 

@@ -7,7 +7,7 @@ use gateway_core::resource_type::ResourceType;
 use sha2::{Digest as _, Sha256};
 
 use crate::filter::{Judge, Judged, Shown, Window};
-use crate::forward::UpstreamRequest;
+use crate::forward::{UpstreamError, UpstreamRequest};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -43,11 +43,19 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         status => return Err(Problem::UpstreamRefused { status }),
     }
     let (etag, last_modified) = (answer.etag.clone(), answer.last_modified.clone());
-    let body = answer.into_json_bytes(gate.shared.limits.entry).await?;
+    let body = match answer.into_json_bytes(gate.shared.limits.entry).await {
+        Err(UpstreamError::TooLarge) => return Ok(too_large(judge, &format!("{rtype}/{id}")).await),
+        body => body?,
+    };
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
     let mut subject = judge.subject(&body, doc.root(), Action::Read)?;
     let current = match version {
-        Some(_) => Some(current_facts(gate, judge, &format!("{rtype}/{id}")).await?),
+        Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
+            Err(Problem::Upstream(UpstreamError::TooLarge)) => {
+                return Ok(too_large(judge, &format!("{rtype}/{id}")).await);
+            }
+            facts => Some(facts?),
+        },
         None => None,
     };
     if let Some(current) = &current {
@@ -76,7 +84,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         }
         None => return Err(Problem::Absent),
     };
-    let Shown { bytes, owners, decision, removed, targets_dropped } = shown;
+    let Shown { bytes, owners, decision, removed, targets_dropped, hidden_targets: _ } = shown;
     let etag = match removed.is_empty() && !targets_dropped {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
@@ -93,6 +101,16 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         window.bytes = bytes;
     }
     Ok(Outcome::Whole { answer, window })
+}
+
+/// What cannot be decided on answers as what is not there.
+async fn too_large(judge: &Judge, name: &str) -> Outcome {
+    let denied = judge.too_large(Some(name), Action::Read).await.map(|withheld| {
+        let mut window = Box::new(Window::only());
+        window.deny(&withheld.owners, &withheld.reasons);
+        window
+    });
+    Outcome::Refused { problem: Problem::Absent, denied }
 }
 
 /// The facts of the version that is current: an older one is shown only beside it and under its labels too, so that no

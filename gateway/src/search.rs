@@ -46,7 +46,7 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
     let known = gate.shared.capabilities.known()?;
     let (mut plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
     let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
-    plan.looks = Looks::of(&query, plan.rtype, judge.bases());
+    plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
     let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
     match pages.open(&permit, plan.target.clone()).await? {
         200 => {}

@@ -7,6 +7,7 @@ mod elements;
 mod patient;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -129,7 +130,7 @@ pub struct ConsentFacts {
     /// The Consents of each owner patient; a patient who is not here counts as [`PatientConsents::Unavailable`].
     pub patients: BTreeMap<PatientId, PatientConsents>,
     /// What the caller belongs to.
-    pub memberships: Memberships,
+    pub memberships: Arc<Memberships>,
     /// What the resources that a Consent names by `data.meaning = related` refer to: named resource (`Type/id`) →
     /// references. A resource that is not here is unknown.
     pub outgoing: BTreeMap<String, BTreeSet<String>>,
@@ -139,7 +140,9 @@ pub struct ConsentFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PatientConsents {
     /// All that are recorded, understood or not; empty if none is.
-    Recorded(Vec<Result<Consent, Unusable>>),
+    Recorded(Arc<[Result<Consent, Unusable>]>),
+    /// More are recorded, or larger ones, than are read: one that was not read may deny.
+    TooMany,
     /// They could not be had, or are older than may be relied on.
     Unavailable,
 }

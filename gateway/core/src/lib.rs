@@ -5,6 +5,7 @@ pub mod coding;
 pub mod consent;
 pub mod decide;
 pub mod facts;
+pub mod include;
 pub mod interaction;
 pub mod json;
 pub mod labels;

@@ -31,6 +31,8 @@ pub enum RuleName {
     PolicyInput,
     /// The Consents of the owner could not be had, so nothing is permitted.
     ConsentUnavailable,
+    /// The owner has more Consents, or larger ones, than are read, so nothing is permitted.
+    ConsentsTooMany,
     /// A Consent of the owner is not understood (`not_understood = deny`).
     ConsentNotUnderstood,
     /// A Consent of the owner is not understood and the setting says to go on without it.
@@ -61,6 +63,10 @@ pub enum RuleName {
     BreakGlassOverride,
     /// The resource bears no label and `unlabelled = hide`.
     UnlabelledHidden,
+    /// The resource is larger than what is read of one, so that it cannot be decided on.
+    ResourceTooLarge,
+    /// A resource was found by a reference that is removed from it, because its target is hidden.
+    HiddenTarget,
     /// An element is removed because its inline security label is not permitted.
     ElementLabel,
     /// An element is removed by the operator's redaction rule.
@@ -79,6 +85,7 @@ impl RuleName {
         Self::ConsentRecord,
         Self::PolicyInput,
         Self::ConsentUnavailable,
+        Self::ConsentsTooMany,
         Self::ConsentNotUnderstood,
         Self::NotUnderstoodIgnored,
         Self::ConsentPermit,
@@ -94,6 +101,8 @@ impl RuleName {
         Self::OwnRecord,
         Self::BreakGlassOverride,
         Self::UnlabelledHidden,
+        Self::ResourceTooLarge,
+        Self::HiddenTarget,
         Self::ElementLabel,
         Self::RedactionRule,
     ];
@@ -110,6 +119,7 @@ impl RuleName {
             Self::ConsentRecord => "consent-record",
             Self::PolicyInput => "policy-input",
             Self::ConsentUnavailable => "consent-unavailable",
+            Self::ConsentsTooMany => "consents-too-many",
             Self::ConsentNotUnderstood => "consent-not-understood",
             Self::NotUnderstoodIgnored => "not-understood-ignored",
             Self::ConsentPermit => "consent-permit",
@@ -125,6 +135,8 @@ impl RuleName {
             Self::OwnRecord => "own-record",
             Self::BreakGlassOverride => "break-glass-override",
             Self::UnlabelledHidden => "unlabelled-hidden",
+            Self::ResourceTooLarge => "resource-too-large",
+            Self::HiddenTarget => "hidden-target",
             Self::ElementLabel => "element-label",
             Self::RedactionRule => "redaction-rule",
         }

@@ -147,8 +147,11 @@ fn settings() -> impl Strategy<Value = ConsentSettings> {
 
 fn ask(caller: &Caller, resource: &ResourceFacts, recorded: &Recorded, settings: &ConsentSettings) -> Effect {
     let facts = ConsentFacts {
-        patients: BTreeMap::from([(PatientId::parse("p").unwrap(), PatientConsents::Recorded(recorded.clone()))]),
-        memberships: Memberships { resolved: true, ..Memberships::default() },
+        patients: BTreeMap::from([(
+            PatientId::parse("p").unwrap(),
+            PatientConsents::Recorded(recorded.clone().into()),
+        )]),
+        memberships: Memberships { resolved: true, ..Memberships::default() }.into(),
         outgoing: BTreeMap::new(),
     };
     let question = Question { caller, action: Action::Read, resource, now: datetime!(2026-06-01 12:00 UTC) };

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use gateway_core::decide::{Action, Permit};
 use gateway_core::json::{Doc, quoted};
-use gateway_core::reasons::RuleName;
+use gateway_core::owner::PatientId;
+use gateway_core::reasons::{Reason, RuleName};
 use gateway_core::resource_type::ResourceType;
 
+use super::entry::{self, MALFORMED, Mode, mode, name};
 use super::judge::{Judge, Judged, Subject};
 use super::looks::Looks;
 use super::pages::{Next, Pages};
@@ -76,7 +78,7 @@ struct State {
     more: Option<(String, u64)>,
     /// `Type/id` of the matches on this page.
     shown: BTreeSet<String>,
-    /// What the matches on this page refer to.
+    /// What the matches on this page refer to by the parameters of `_include`.
     referred: BTreeSet<String>,
     /// `Type/id` of the included resources on this page.
     included: BTreeSet<String>,
@@ -86,14 +88,6 @@ struct State {
     /// Where a many-patient search goes on.
     upstream_next: Option<String>,
     done: bool,
-}
-
-/// Whether an entry was found or came along.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Match,
-    Include,
-    Outcome,
 }
 
 impl SearchAnswer {
@@ -148,6 +142,13 @@ impl SearchAnswer {
                     bytes += raw.len();
                     batch.push(raw);
                 }
+                Next::TooLong(begin) => {
+                    self.state.read += 1;
+                    window.count_entry();
+                    self.write(std::mem::take(&mut batch), window).await?;
+                    bytes = 0;
+                    self.too_large(&begin, window).await;
+                }
                 Next::PageEnd { next } => {
                     self.write(std::mem::take(&mut batch), window).await?;
                     let waited = std::mem::take(&mut self.state.waiting);
@@ -178,6 +179,17 @@ impl SearchAnswer {
             }
         }
         Ok(batch)
+    }
+
+    /// An entry that is too large to be decided on is left out like one that is hidden, and is on record where a match
+    /// would have stood.
+    async fn too_large(&mut self, begin: &[u8], window: &mut Window) {
+        let on_this_page = self.plan.skip..self.plan.skip + u64::from(self.plan.count);
+        let name = entry::name_of_beginning(begin, self.plan.rtype, self.judge.bases());
+        let name = name.filter(|_| on_this_page.contains(&self.state.visible));
+        if let Some(withheld) = self.judge.too_large(name.as_deref(), Action::Search).await {
+            window.deny(&withheld.owners, &withheld.reasons);
+        }
     }
 
     /// Whether the upstream's next page is needed. A page of ours must not say whether what lies beyond it is hidden or
@@ -260,8 +272,7 @@ impl SearchAnswer {
                 self.state.visible += 1;
                 // Only what may leave counts as referring: a removed reference must not pull its target in.
                 let doc = Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?;
-                let seen = self.judge.subject(&shown.bytes, doc.root(), Action::Search)?;
-                self.state.referred.extend(seen.facts.references.iter().cloned());
+                self.state.referred.extend(self.plan.looks.included_by(doc.root(), self.judge.bases()));
                 self.state.shown.insert(name);
                 self.entry(subject, &shown.bytes, "match", window);
                 disclose(window, subject, *shown)?;
@@ -270,19 +281,33 @@ impl SearchAnswer {
         Ok(())
     }
 
-    /// A match that may have been found by what is taken out of it is none for this caller.
+    /// A match that may have been found by what is taken out of it is none for this caller. It is on record of whom it
+    /// was taken out for: the patients of the hidden targets that were looked for, else its own.
     fn unless_found_by_removed(&self, judged: Judged) -> Judged {
         let looks = &self.plan.looks;
-        match judged {
-            Judged::Shown(shown)
-                if (shown.targets_dropped && looks.at_other_targets(&shown.bytes, self.judge.bases()))
-                    || shown.removed.iter().any(|(path, _)| looks.at(path)) =>
-            {
-                let removing = shown.decision.reasons().iter().filter(|reason| reason.rule == RuleName::ElementLabel);
-                Judged::Hidden { reasons: removing.cloned().collect(), owners: shown.owners }
+        let mut shown = match judged {
+            Judged::Shown(shown) => shown,
+            hidden @ Judged::Hidden { .. } => return hidden,
+        };
+        if shown.targets_dropped && looks.at_other_targets(&shown.bytes, self.judge.bases()) {
+            let mut targets = std::mem::take(&mut shown.hidden_targets);
+            targets.retain(|target| looks.for_target(&target.name) && !target.owners.is_empty());
+            if targets.is_empty() {
+                return Judged::Hidden { owners: shown.owners, reasons: vec![Reason::of(RuleName::HiddenTarget)] };
             }
-            judged @ (Judged::Shown(_) | Judged::Hidden { .. }) => judged,
+            let (owners, reasons): (BTreeSet<PatientId>, Vec<Reason>) =
+                targets.into_iter().fold(Default::default(), |(mut owners, mut reasons), target| {
+                    owners.extend(target.owners);
+                    reasons.extend(target.reasons);
+                    (owners, reasons)
+                });
+            return Judged::Hidden { owners: owners.into_iter().collect(), reasons };
         }
+        if shown.removed.iter().any(|(path, _)| looks.at(path)) {
+            let removing = shown.decision.reasons().iter().filter(|reason| reason.rule == RuleName::ElementLabel);
+            return Judged::Hidden { reasons: removing.cloned().collect(), owners: shown.owners };
+        }
+        Judged::Shown(shown)
     }
 
     /// An included entry is shown only beside the match that it belongs to (ADR 0016).
@@ -298,11 +323,15 @@ impl SearchAnswer {
         if self.state.included.contains(&name) || self.state.shown.contains(&name) {
             return Ok(());
         }
-        // In the direction that was asked for only: what came along with a hidden match may refer to a visible one.
-        let looks = &self.plan.looks;
-        let belongs = (looks.includes && self.state.referred.contains(&name))
-            || (looks.revincludes
-                && subject.facts.references.iter().any(|reference| self.state.shown.contains(reference)));
+        // By the parameter that was asked for, in its direction: what came along with a hidden match may refer to a visible
+        // one by another. Of what is shown only what stays in it counts.
+        let left = match &judged {
+            Judged::Shown(shown) => Some(Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?),
+            Judged::Hidden { .. } => None,
+        };
+        let left = left.as_ref().map_or(subject.resource, Doc::root);
+        let refers = self.plan.looks.including(left, self.judge.bases());
+        let belongs = self.state.referred.contains(&name) || refers.iter().any(|name| self.state.shown.contains(name));
         if !belongs {
             if may_wait {
                 self.state.waiting_bytes += raw.len();
@@ -389,21 +418,6 @@ const MOST_EMPTY_PAGES: u32 = 8;
 const BATCHES: usize = 8;
 /// Bytes of included entries that may wait for their match.
 const WAITING_LIMIT: usize = 8 << 20;
-const MALFORMED: Problem = Problem::Unfilterable("upstream-malformed-entry");
-
-/// `search.mode`; where it is absent, or says `match` of a type that was not searched for, the type decides.
-fn mode(doc: &Doc<'_>, rtype: ResourceType) -> Result<Mode, Problem> {
-    let entry = doc.root();
-    let stated = entry.get("search").and_then(|search| search.str_at("mode"));
-    let type_name = entry.get("resource").and_then(|r| r.str_at("resourceType")).ok_or(MALFORMED)?;
-    Ok(match stated.as_deref() {
-        Some("outcome") => Mode::Outcome,
-        Some("include") => Mode::Include,
-        Some(_) | None if type_name == rtype.as_str() => Mode::Match,
-        Some(_) | None if type_name == "OperationOutcome" => Mode::Outcome,
-        Some(_) | None => Mode::Include,
-    })
-}
 
 fn ignored(name: &str) -> serde_json::Value {
     serde_json::json!({
@@ -411,11 +425,6 @@ fn ignored(name: &str) -> serde_json::Value {
         "code": "not-supported",
         "details": {"text": format!("The search parameter {name} is not known to this server and was ignored.")},
     })
-}
-
-fn name(subject: &Subject<'_>) -> Result<String, Problem> {
-    let id = subject.facts.id.as_deref().ok_or(MALFORMED)?;
-    Ok(format!("{}/{id}", subject.facts.resource_type))
 }
 
 fn disclose(window: &mut Window, subject: &Subject<'_>, shown: super::Shown) -> Result<(), Problem> {

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 
 use crate::gather::Facts;
 use crate::problem::Problem;
+use crate::telemetry::DecisionOutcome;
 
 /// Decides for one caller; one for each request.
 #[derive(Clone)]
@@ -66,6 +67,26 @@ pub(crate) struct Shown {
     pub(crate) removed: Vec<(String, RuleName)>,
     /// Whether hidden targets were taken out of a Provenance.
     pub(crate) targets_dropped: bool,
+    /// Of these, the ones that Consent hides.
+    pub(crate) hidden_targets: Vec<HiddenTarget>,
+}
+
+/// A target of a Provenance that Consent hides.
+pub(crate) struct HiddenTarget {
+    /// `Type/id`.
+    pub(crate) name: String,
+    /// The patients whose Consents hide it.
+    pub(crate) owners: Vec<PatientId>,
+    /// Why.
+    pub(crate) reasons: Vec<Reason>,
+}
+
+/// Whom Consent, or a limit, kept something back of.
+pub(crate) struct Withheld {
+    /// The patients.
+    pub(crate) owners: Vec<PatientId>,
+    /// Why.
+    pub(crate) reasons: Vec<Reason>,
 }
 
 /// What [`Judge::decide_all`] answers for one resource.
@@ -76,6 +97,7 @@ pub(crate) struct Ruling {
     pub(crate) owners: Vec<PatientId>,
     /// For a Provenance, the targets that the caller may see.
     visible_targets: Option<BTreeSet<String>>,
+    hidden_targets: Vec<HiddenTarget>,
 }
 
 impl Ruling {
@@ -85,13 +107,12 @@ impl Ruling {
 
     /// Why the patients answered as they did.
     pub(crate) fn reasons(&self) -> Vec<Reason> {
-        self.decision.patients().iter().flat_map(|row| row.reasons.clone()).collect()
+        reasons(&self.decision)
     }
 
     /// The owners whose own Consents refused.
     pub(crate) fn refusing_owners(&self) -> Vec<PatientId> {
-        let rows = self.decision.patients().iter().filter(|row| row.effect == Effect::Deny);
-        rows.map(|row| row.patient.clone()).collect()
+        refusing_owners(&self.decision)
     }
 }
 
@@ -132,6 +153,21 @@ impl Judge {
         Ok(Subject { resource, source, facts, action })
     }
 
+    /// What is to be put on record of a resource that is too large to be read. It is hidden from everybody, as if it were
+    /// not there, since whether it may be seen cannot be known (docs/adr/0031); the owners that its summary tells of
+    /// have a record of it. `None` where there is none to be had: no error may tell of it either.
+    pub(crate) async fn too_large(&self, name: Option<&str>, action: Action) -> Option<Withheld> {
+        self.facts.metrics.decision(DecisionOutcome::Hide, RuleName::ResourceTooLarge.as_str());
+        tracing::warn!("a stored resource is larger than server.limits.entry, so it is hidden");
+        let facts = self.facts.resources.outline(name?).await?;
+        let ruling = self.decide_all(&[(&facts, action)]).await.ok()?.into_iter().next()?;
+        let withheld = match ruling.permits() {
+            true => Withheld { reasons: vec![Reason::of(RuleName::ResourceTooLarge)], owners: ruling.owners },
+            false => Withheld { owners: ruling.refusing_owners(), reasons: ruling.reasons() },
+        };
+        (!withheld.owners.is_empty()).then_some(withheld)
+    }
+
     /// Decides on each resource and cuts those that may leave. All facts are gathered first, in as few queries as can be.
     pub(crate) async fn judge(&self, subjects: &[Subject<'_>]) -> Result<Vec<Judged>, Problem> {
         let questions: Vec<(&ResourceFacts, Action)> = subjects.iter().map(|s| (&s.facts, s.action)).collect();
@@ -155,6 +191,10 @@ impl Judge {
             let begun = Instant::now();
             let ruling = rule(&session, resource, &others);
             self.facts.metrics.decision_time(begun.elapsed());
+            let too_many = |reason: &Reason| reason.rule == RuleName::ConsentsTooMany;
+            if ruling.decision.reasons().iter().any(too_many) {
+                self.facts.metrics.decision(DecisionOutcome::Hide, RuleName::ConsentsTooMany.as_str());
+            }
             ruling
         };
         Ok(resolved.into_iter().map(timed).collect())
@@ -231,6 +271,7 @@ impl Judge {
             decision: ruling.decision,
             removed,
             targets_dropped,
+            hidden_targets: ruling.hidden_targets,
         })))
     }
 
@@ -270,17 +311,34 @@ struct Resolved {
 
 fn rule(session: &Session<'_>, mut resource: Resolved, others: &Others) -> Ruling {
     let mut visible_targets = None;
+    let mut hidden_targets = Vec::new();
     if let Some(targets) = &resource.targets {
-        let targets = targets.iter().filter_map(|name| others.by_name.get(name));
-        let visible: Vec<&ResourceFacts> =
-            targets.filter(|target| session.decide(resource.action, target).effect() == Effect::Permit).collect();
-        let names = visible.iter().filter_map(|t| Some(format!("{}/{}", t.resource_type, t.id.as_ref()?)));
-        visible_targets = Some(names.collect());
-        resource.facts.owners = union(visible.into_iter().map(Some).collect());
+        let (mut names, mut visible) = (BTreeSet::new(), Vec::new());
+        for (name, target) in targets.iter().filter_map(|name| Some((name, others.by_name.get(name)?))) {
+            let decision = session.decide(resource.action, target);
+            if decision.effect() == Effect::Permit {
+                names.insert(name.clone());
+                visible.push(Some(target));
+            } else {
+                let (owners, reasons) = (refusing_owners(&decision), reasons(&decision));
+                hidden_targets.push(HiddenTarget { name: name.clone(), owners, reasons });
+            }
+        }
+        visible_targets = Some(names);
+        resource.facts.owners = union(visible);
     }
     let decision = session.decide(resource.action, &resource.facts);
     let owners = patients(&resource.facts.owners).cloned().collect();
-    Ruling { decision, owners, visible_targets }
+    Ruling { decision, owners, visible_targets, hidden_targets }
+}
+
+fn reasons(decision: &Decision) -> Vec<Reason> {
+    decision.patients().iter().flat_map(|row| row.reasons.clone()).collect()
+}
+
+fn refusing_owners(decision: &Decision) -> Vec<PatientId> {
+    let rows = decision.patients().iter().filter(|row| row.effect == Effect::Deny);
+    rows.map(|row| row.patient.clone()).collect()
 }
 
 fn patients(owners: &Owners) -> impl Iterator<Item = &PatientId> {

@@ -1,7 +1,8 @@
 //! What a search looks at: by which elements it may have found a match, and which kinds of inclusion it asked for.
 
-use gateway_core::interaction::SearchQuery;
-use gateway_core::json::Doc;
+use gateway_core::include::{Followed, followed};
+use gateway_core::interaction::{Include, KnownParams, SearchQuery};
+use gateway_core::json::{Doc, Value};
 use gateway_core::owner::{is_fhir_id, owner_params};
 use gateway_core::reference::{Bases, Target};
 use gateway_core::resource_type::ResourceType;
@@ -13,21 +14,27 @@ pub struct Looks {
     names: Vec<String>,
     /// Of a search for Provenances: the targets that it names, `None` for one that is no local reference.
     targets: Vec<Option<String>>,
-    /// Whether what matches refer to was asked for.
-    pub(super) includes: bool,
-    /// Whether what refers to matches was asked for.
-    pub(super) revincludes: bool,
+    /// The elements of matches whose references come along.
+    includes: Vec<Followed>,
+    /// The elements of other resources by which these come along with what they refer to.
+    revincludes: Vec<Followed>,
 }
 
 impl Looks {
     /// Reads them out of the query of a search of this type.
-    pub fn of(query: &SearchQuery, rtype: ResourceType, bases: &Bases) -> Self {
+    pub fn of(query: &SearchQuery, rtype: ResourceType, known: &KnownParams, bases: &Bases) -> Self {
         let mut looks = Self::default();
         let owner = owner_params(rtype);
         for param in query.params() {
             match param.name.as_str() {
-                "_include" => looks.includes = true,
-                "_revinclude" => looks.revincludes = true,
+                "_include" => {
+                    let include = Include::parse(&param.value);
+                    looks.includes.extend(include.iter().flat_map(|include| followed(include, Some(rtype), known)));
+                }
+                "_revinclude" => {
+                    let include = Include::parse(&param.value);
+                    looks.revincludes.extend(include.iter().flat_map(|include| followed(include, None, known)));
+                }
                 "_sort" => looks.names.extend(param.value.split(',').map(|key| key.trim_start_matches('-').to_owned())),
                 name @ ("target" | "patient") if rtype.as_str() == "Provenance" && param.modifier.is_none() => {
                     let typed = |value: &str| match name == "patient" && is_fhir_id(value) {
@@ -43,6 +50,22 @@ impl Looks {
         }
         looks.names.retain(|name| !matches!(name.as_str(), "_id" | "_lastUpdated" | "_count" | "_total"));
         looks
+    }
+
+    /// What comes along with this match because it refers to it, as `Type/id`.
+    pub(super) fn included_by(&self, shown: Value<'_>, bases: &Bases) -> Vec<String> {
+        self.includes.iter().flat_map(|element| element.referred(shown, bases)).collect()
+    }
+
+    /// The matches with which this resource comes along because it refers to them, as `Type/id`.
+    pub(super) fn including(&self, resource: Value<'_>, bases: &Bases) -> Vec<String> {
+        self.revincludes.iter().flat_map(|element| element.referred(resource, bases)).collect()
+    }
+
+    /// Whether a Provenance may have been found by this target; any, where the search does not name them.
+    pub(super) fn for_target(&self, name: &str) -> bool {
+        let mut named = self.targets.iter().flatten().peekable();
+        named.peek().is_none() || named.any(|target| target == name)
     }
 
     /// Whether a match may have been found, or put in its place, by the element at this path (`Encounter.reasonCode`).

@@ -17,6 +17,8 @@ use crate::problem::Problem;
 pub enum Next {
     /// One element of `entry`, not yet parsed.
     Entry(Vec<u8>),
+    /// One that is too large to be decided on: how it begins.
+    TooLong(Vec<u8>),
     /// A page ended well-formed; whether the upstream has a further one.
     PageEnd {
         /// The target of the next page, below the upstream's base.
@@ -64,6 +66,7 @@ impl Pages {
             let Some(page) = &mut self.page else { return Ok(Next::PageEnd { next: None }) };
             match page.pieces.pop_front() {
                 Some(Piece::Entry(raw)) => return Ok(Next::Entry(raw)),
+                Some(Piece::TooLong(begin)) => return Ok(Next::TooLong(begin)),
                 Some(Piece::Head { key, raw }) if key == "link" => {
                     page.next = next_link(&self.upstream, &raw)?;
                     continue;

@@ -1,7 +1,7 @@
 //! Patients' Consents: fetched in one query for all patients of a window, cached, dropped when one is written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_core::consent::{Consent, Unusable, Why, r4};
@@ -9,16 +9,16 @@ use gateway_core::decide::PatientConsents;
 use gateway_core::json::Value;
 use gateway_core::owner::PatientId;
 use gateway_core::reference::{Bases, Target};
-use moka::sync::Cache;
 
-use super::resources::{each_resource, percent_encode};
+use super::kept::Kept;
+use super::resources::{NoFacts, each_resource, percent_encode};
 use crate::forward::Upstream;
 use crate::problem::Problem;
 use crate::telemetry::{CacheResult, Metrics};
 
 /// Patients in one query; keeps the URL under 4 KiB with two spellings each.
 const BATCH: usize = 20;
-/// More Consents of one patient than this are not understood (CONSENT.md, "Bad input": thousands).
+/// A patient with more Consents than this is hidden: one that is not read may deny (docs/adr/0031).
 const MOST_CONSENTS: usize = 1_000;
 
 /// The Consents of patients, no older than the configured age.
@@ -27,12 +27,8 @@ pub struct ConsentSource {
     bases: Bases,
     /// Whether the Consents live on another server than the data, and so may refer to patients by absolute URL.
     apart: bool,
-    /// INVARIANT: nothing in it is older than `max_staleness` or than the last Consent written through the gateway.
-    cache: Cache<PatientId, (PatientConsents, Instant)>,
+    kept: Kept<PatientId, (PatientConsents, Instant)>,
     metrics: Arc<Metrics>,
-    /// Counts invalidations. Held while the cache is written or invalidated, so that an answer that was asked for
-    /// before a write is never cached after it.
-    generation: Mutex<u64>,
 }
 
 impl ConsentSource {
@@ -45,8 +41,7 @@ impl ConsentSource {
         metrics: Arc<Metrics>,
     ) -> Self {
         let apart = upstream.base() != bases.upstream.as_str();
-        let cache = Cache::builder().max_capacity(patients as u64).time_to_live(max_staleness).build();
-        Self { upstream, bases, apart, cache, metrics, generation: Mutex::new(0) }
+        Self { upstream, bases, apart, kept: Kept::new(patients as u64, max_staleness), metrics }
     }
 
     /// The Consents of each of these patients.
@@ -57,7 +52,7 @@ impl ConsentSource {
         let mut known = BTreeMap::new();
         let mut missing = Vec::new();
         for patient in patients {
-            match self.cache.get(patient) {
+            match self.kept.of(patient) {
                 Some((consents, at)) => {
                     self.metrics.consent_cache(CacheResult::Hit);
                     self.metrics.consent_age(at.elapsed());
@@ -70,11 +65,13 @@ impl ConsentSource {
             }
         }
         for batch in missing.chunks(BATCH) {
-            let asked_at = self.generation();
+            let asked_at = self.kept.asked_at();
             let fetched = self.fetch(batch).await.inspect_err(|_| {
                 self.metrics.consent_cache(CacheResult::Unavailable);
             })?;
-            self.keep(asked_at, &fetched);
+            let now = Instant::now();
+            let kept = fetched.iter().map(|(patient, consents)| (patient.clone(), (consents.clone(), now)));
+            self.kept.keep(asked_at, kept);
             known.extend(fetched);
         }
         Ok(known)
@@ -82,16 +79,12 @@ impl ConsentSource {
 
     /// Forgets a patient's Consents: one of them is about to be, or has been, written.
     pub fn forget(&self, patient: &PatientId) {
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        *generation += 1;
-        self.cache.invalidate(patient);
+        self.kept.forget(patient);
     }
 
     /// Forgets everything: it is not known whose Consent was written.
     pub fn forget_all(&self) {
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        *generation += 1;
-        self.cache.invalidate_all();
+        self.kept.forget_all();
     }
 
     /// Whether the source answers now.
@@ -99,21 +92,27 @@ impl ConsentSource {
         matches!(self.upstream.facts("Consent?_count=0&_summary=count").await, Ok(answer) if answer.status == 200)
     }
 
-    fn generation(&self) -> u64 {
-        *self.generation.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, asked_at: u64, fetched: &BTreeMap<PatientId, PatientConsents>) {
-        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if *generation == asked_at {
-            for (patient, consents) in fetched {
-                self.cache.insert(patient.clone(), (consents.clone(), now));
+    /// Fetches the Consents of these patients. One who has too many does not stand in the way of the others.
+    async fn fetch(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientConsents>, Problem> {
+        match (self.query(patients).await, patients) {
+            (Ok(found), _) => Ok(found),
+            (Err(NoFacts::TooMany), [patient]) => {
+                tracing::warn!("a patient has more or larger Consents than are read, so what is theirs is hidden");
+                Ok(BTreeMap::from([(patient.clone(), PatientConsents::TooMany)]))
             }
+            (Err(NoFacts::TooMany), several) => {
+                let mut found = BTreeMap::new();
+                for patient in several {
+                    found.extend(Box::pin(self.fetch(std::slice::from_ref(patient))).await?);
+                }
+                Ok(found)
+            }
+            (Err(NoFacts::Unavailable), _) => Err(Problem::NoFacts("consents-unavailable")),
+            (Err(NoFacts::Unreadable), _) => Err(NoFacts::Unreadable.into()),
         }
     }
 
-    async fn fetch(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientConsents>, Problem> {
+    async fn query(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientConsents>, NoFacts> {
         let mut names = Vec::new();
         for patient in patients {
             names.push(percent_encode(&patient.reference()));
@@ -125,11 +124,10 @@ impl ConsentSource {
         let mut found: BTreeMap<PatientId, Vec<Result<Consent, Unusable>>> =
             patients.iter().map(|patient| (patient.clone(), Vec::new())).collect();
         each_resource(&self.upstream, &target, |resource| {
-            let read = read(resource);
             match self.whose(resource) {
                 Some(patient) => {
                     if let Some(consents) = found.get_mut(&patient) {
-                        consents.push(read);
+                        consents.push(read(resource));
                     }
                 }
                 // It answers a query for these patients and does not say whose it is: it may be any of theirs.
@@ -143,17 +141,13 @@ impl ConsentSource {
                     }
                 }
             }
-            Ok(())
+            match found.values().any(|consents| consents.len() > MOST_CONSENTS) {
+                true => Err(NoFacts::TooMany),
+                false => Ok(()),
+            }
         })
-        .await
-        .map_err(|problem| match matches!(problem, Problem::NoFacts("facts-unavailable")) {
-            true => Problem::NoFacts("consents-unavailable"),
-            false => problem,
-        })?;
-        if found.values().any(|consents| consents.len() > MOST_CONSENTS) {
-            return Err(Problem::NoFacts("consents-too-many"));
-        }
-        Ok(found.into_iter().map(|(patient, consents)| (patient, PatientConsents::Recorded(consents))).collect())
+        .await?;
+        Ok(found.into_iter().map(|(patient, consents)| (patient, PatientConsents::Recorded(consents.into()))).collect())
     }
 
     fn whose(&self, consent: Value<'_>) -> Option<PatientId> {

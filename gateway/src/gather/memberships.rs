@@ -4,15 +4,15 @@
 //! actors). Inactive and expired memberships are handed on as such; the core decides that they do not count.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::caller::{ActorRef, Caller};
 use gateway_core::consent::actors::{Identity, Membership, Memberships};
 use gateway_core::json::Value;
 use gateway_core::reference::{Bases, Target};
-use moka::sync::Cache;
 
+use super::kept::Kept;
 use super::resources::{each_resource, percent_encode};
 use crate::forward::Upstream;
 use crate::problem::Problem;
@@ -29,21 +29,13 @@ const PARTICIPATION: &str = "urn:sealgate:participation";
 pub struct MembershipSource {
     upstream: Upstream,
     bases: Bases,
-    cache: Cache<Vec<String>, Arc<Memberships>>,
-    /// Counts invalidations. Held while the cache is written or invalidated, so that what was asked for before a write
-    /// is never cached after it.
-    generation: Mutex<u64>,
+    kept: Kept<Vec<String>, Arc<Memberships>>,
 }
 
 impl MembershipSource {
     /// A source that keeps what it found for at most `max_staleness`.
     pub fn new(upstream: Upstream, bases: Bases, max_staleness: Duration) -> Self {
-        Self {
-            upstream,
-            bases,
-            cache: Cache::builder().max_capacity(CALLERS).time_to_live(max_staleness).build(),
-            generation: Mutex::new(0),
-        }
+        Self { upstream, bases, kept: Kept::new(CALLERS, max_staleness) }
     }
 
     /// What this caller belongs to.
@@ -51,23 +43,18 @@ impl MembershipSource {
         let mut key: Vec<String> = caller.identities().map(ToString::to_string).collect();
         key.sort();
         key.dedup();
-        if let Some(known) = self.cache.get(&key) {
+        if let Some(known) = self.kept.of(&key) {
             return Ok(known);
         }
-        let asked_at = *self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked_at = self.kept.asked_at();
         let found = Arc::new(self.fetch(caller).await?);
-        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        if *generation == asked_at {
-            self.cache.insert(key, Arc::clone(&found));
-        }
+        self.kept.keep(asked_at, [(key, Arc::clone(&found))]);
         Ok(found)
     }
 
     /// Forgets everything: a resource that memberships are made from was written.
     pub fn forget_all(&self) {
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        *generation += 1;
-        self.cache.invalidate_all();
+        self.kept.forget_all();
     }
 
     async fn fetch(&self, caller: &Caller) -> Result<Memberships, Problem> {

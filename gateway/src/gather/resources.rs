@@ -6,15 +6,17 @@ use gateway_core::facts::ResourceFacts;
 use gateway_core::json::{Doc, Value};
 use gateway_core::reference::Bases;
 
-use crate::forward::Upstream;
+use crate::forward::{Upstream, UpstreamError};
 use crate::problem::Problem;
 
 /// Ids in one query; keeps the URL under 4 KiB.
 const BATCH: usize = 40;
 /// Bytes of one answer to a query for facts.
-pub(super) const ANSWER_LIMIT: usize = 32 << 20;
+const ANSWER_LIMIT: usize = 32 << 20;
+/// Bytes of the summary of one resource.
+const OUTLINE_LIMIT: usize = 256 << 10;
 /// Pages of one query for facts.
-pub(super) const MOST_PAGES: usize = 64;
+const MOST_PAGES: usize = 64;
 
 /// Fetches facts of resources on the upstream.
 pub struct ResourceSource {
@@ -28,7 +30,8 @@ impl ResourceSource {
         Self { upstream, bases }
     }
 
-    /// The facts of the resources of these names (`Type/id`); one that does not exist is not in the answer.
+    /// The facts of the resources of these names (`Type/id`). One that does not exist, cannot be read or is too large is
+    /// not in the answer: what hangs on it is hidden.
     pub async fn facts_of(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
         let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (rtype, id) in names.iter().filter_map(|name| name.split_once('/')) {
@@ -37,51 +40,105 @@ impl ResourceSource {
         let mut found = BTreeMap::new();
         for (rtype, ids) in by_type {
             for batch in ids.chunks(BATCH) {
-                let target = format!("{rtype}?_id={}&_count={BATCH}", batch.join(","));
-                self.search(&target, &mut found).await?;
+                self.search(rtype, batch, &mut found).await?;
             }
         }
         found.retain(|name, _| names.contains(name));
         Ok(found)
     }
 
-    /// The DocumentReferences with an attachment at that Binary (R4 search parameter `location`).
+    /// The facts of a resource that is too large to be read, as far as its summary tells them (FHIR R4 §3.1.1.5.9):
+    /// whose it is, for the record. `None` where that cannot be had; it is never to permit anything.
+    pub async fn outline(&self, name: &str) -> Option<ResourceFacts> {
+        let answer = self.upstream.facts(&format!("{name}?_summary=true")).await.ok()?;
+        if answer.status != 200 {
+            return None;
+        }
+        let body = answer.into_json_bytes(OUTLINE_LIMIT).await.ok()?;
+        let doc = Doc::parse(&body).ok()?;
+        let facts = ResourceFacts::of(doc.root(), &self.bases).ok()?;
+        let own = format!("{}/{}", facts.resource_type, facts.id.as_deref()?);
+        (own == name).then_some(facts)
+    }
+
+    /// The DocumentReferences with an attachment at that Binary (R4 search parameter `location`); none where one of them
+    /// cannot be read or they are too many, since all have to permit.
     pub async fn referrers_of_binary(&self, id: &str) -> Result<Vec<ResourceFacts>, Problem> {
         let name = format!("Binary/{id}");
         let places = [name.clone(), self.bases.upstream.join(&name), self.bases.public.join(&name)];
         let encoded: Vec<String> = places.iter().map(|place| percent_encode(place)).collect();
         let mut found = Vec::new();
-        each_resource(
-            &self.upstream,
-            &format!("DocumentReference?location={}&_count=200", encoded.join(",")),
-            |document| {
-                // The upstream may ignore the parameter: only what does point to it counts.
-                let content = document.get("content").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
-                let mut urls = content.filter_map(|part| part.get("attachment")?.str_at("url"));
-                if urls.any(|url| places.iter().any(|place| *place == url)) {
-                    found.push(ResourceFacts::of(document, &self.bases).map_err(|_| UNREADABLE)?);
-                }
-                Ok(())
-            },
-        )
-        .await?;
-        Ok(found)
-    }
-
-    async fn search(&self, target: &str, found: &mut BTreeMap<String, ResourceFacts>) -> Result<(), Problem> {
-        each_resource(&self.upstream, target, |resource| {
-            let facts = ResourceFacts::of(resource, &self.bases).map_err(|_| UNREADABLE)?;
-            if let Some(id) = &facts.id {
-                found.insert(format!("{}/{id}", facts.resource_type), facts);
+        let target = format!("DocumentReference?location={}&_count=200", encoded.join(","));
+        let read = each_resource(&self.upstream, &target, |document| {
+            // The upstream may ignore the parameter: only what does point to it counts.
+            let content = document.get("content").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
+            let mut urls = content.filter_map(|part| part.get("attachment")?.str_at("url"));
+            if urls.any(|url| places.iter().any(|place| *place == url)) {
+                found.push(ResourceFacts::of(document, &self.bases).map_err(|_| NoFacts::TooMany)?);
             }
             Ok(())
-        })
-        .await
+        });
+        match read.await {
+            Ok(()) => Ok(found),
+            Err(NoFacts::TooMany) => Ok(Vec::new()),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    async fn search(
+        &self,
+        rtype: &str,
+        ids: &[&str],
+        found: &mut BTreeMap<String, ResourceFacts>,
+    ) -> Result<(), Problem> {
+        let target = format!("{rtype}?_id={}&_count={BATCH}", ids.join(","));
+        let read = each_resource(&self.upstream, &target, |resource| {
+            match ResourceFacts::of(resource, &self.bases) {
+                Ok(facts) => found.extend(facts.id.clone().map(|id| (format!("{}/{id}", facts.resource_type), facts))),
+                Err(_) => tracing::warn!("a stored resource is not readable, so what hangs on it is hidden"),
+            }
+            Ok(())
+        });
+        match (read.await, ids) {
+            (Ok(()), _) => Ok(()),
+            (Err(NoFacts::TooMany), [_]) => {
+                tracing::warn!("a stored resource is too large to be read, so what hangs on it is hidden");
+                Ok(())
+            }
+            (Err(NoFacts::TooMany), several) => {
+                for id in several {
+                    Box::pin(self.search(rtype, std::slice::from_ref(id), found)).await?;
+                }
+                Ok(())
+            }
+            (Err(fault), _) => Err(fault.into()),
+        }
     }
 }
 
-const UNREADABLE: Problem = Problem::NoFacts("facts-unreadable");
-const UNAVAILABLE: Problem = Problem::NoFacts("facts-unavailable");
+/// Why a search for facts could not be run to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoFacts {
+    /// The server did not answer it.
+    #[error("facts cannot be had")]
+    Unavailable,
+    /// Its answer is no searchset.
+    #[error("facts cannot be read")]
+    Unreadable,
+    /// More or larger resources than are read.
+    #[error("facts are too many or too large")]
+    TooMany,
+}
+
+impl From<NoFacts> for Problem {
+    fn from(fault: NoFacts) -> Self {
+        match fault {
+            NoFacts::Unavailable => Self::NoFacts("facts-unavailable"),
+            NoFacts::Unreadable => Self::NoFacts("facts-unreadable"),
+            NoFacts::TooMany => Self::NoFacts("facts-too-many"),
+        }
+    }
+}
 
 /// Runs a search for facts to its end and hands over each resource that matches.
 ///
@@ -89,27 +146,35 @@ const UNAVAILABLE: Problem = Problem::NoFacts("facts-unavailable");
 pub(super) async fn each_resource(
     upstream: &Upstream,
     target: &str,
-    mut take: impl FnMut(Value<'_>) -> Result<(), Problem>,
-) -> Result<(), Problem> {
+    mut take: impl FnMut(Value<'_>) -> Result<(), NoFacts>,
+) -> Result<(), NoFacts> {
     let mut target = target.to_owned();
     for _ in 0..MOST_PAGES {
-        let answer = upstream.facts(&target).await.map_err(|_| UNAVAILABLE)?;
+        let answer = upstream.facts(&target).await.map_err(|_| NoFacts::Unavailable)?;
         if answer.status != 200 {
             tracing::warn!(status = answer.status, "a search for facts failed");
-            return Err(UNAVAILABLE);
+            return Err(NoFacts::Unavailable);
         }
-        let body = answer.into_json_bytes(ANSWER_LIMIT).await.map_err(|_| UNAVAILABLE)?;
-        let doc = Doc::parse(&body).map_err(|_| UNREADABLE)?;
+        let body = answer.into_json_bytes(ANSWER_LIMIT).await.map_err(|error| match error {
+            UpstreamError::TooLarge => NoFacts::TooMany,
+            UpstreamError::Unreachable
+            | UpstreamError::Timeout
+            | UpstreamError::BrokenOff
+            | UpstreamError::NotFhirJson
+            | UpstreamError::Encoded
+            | UpstreamError::ForeignLink => NoFacts::Unavailable,
+        })?;
+        let doc = Doc::parse(&body).map_err(|_| NoFacts::Unreadable)?;
         let bundle = doc.root();
         if bundle.str_at("resourceType").as_deref() != Some("Bundle") {
-            return Err(UNREADABLE);
+            return Err(NoFacts::Unreadable);
         }
         for entry in bundle.get("entry").into_iter().flat_map(|entries| entries.items().collect::<Vec<_>>()) {
             let outcome = entry.get("search").and_then(|s| s.str_at("mode")).is_some_and(|m| m == "outcome");
             match entry.get("resource") {
                 Some(resource) if !outcome => take(resource)?,
                 Some(_) => {}
-                None => return Err(UNREADABLE),
+                None => return Err(NoFacts::Unreadable),
             }
         }
         let next = bundle.get("link").and_then(|links| {
@@ -118,10 +183,10 @@ pub(super) async fn each_resource(
         });
         match next {
             None => return Ok(()),
-            Some(url) => target = upstream.target_of_link(&url).map_err(|_| UNREADABLE)?.to_owned(),
+            Some(url) => target = upstream.target_of_link(&url).map_err(|_| NoFacts::Unreadable)?.to_owned(),
         }
     }
-    Err(Problem::NoFacts("facts-too-many"))
+    Err(NoFacts::TooMany)
 }
 
 /// Percent-encodes one query value, so that `,` and `|` inside it separate nothing.

@@ -2,8 +2,13 @@
 
 #![expect(clippy::indexing_slicing, reason = "bodies of the test's own: a member that cannot be set is a failed test")]
 
+mod limits;
 mod writes;
 
+pub(super) use limits::{
+    hidden_targets_are_on_record, includes_follow_their_parameter, too_large_is_absent, too_many_consents_hide,
+    unreadable_targets_hide,
+};
 pub(super) use writes::{
     consents_of_others, foreign_binaries_stay_closed, hidden_writes_as_absent, labels_of_elements_stay,
     nobody_joins_an_organization, redacted_images_stay, writable_but_hidden,

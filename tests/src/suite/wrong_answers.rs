@@ -170,7 +170,7 @@ pub(super) async fn resources_are_not_released(stack: &mut Stack) -> Result<()> 
         ("another resource", fhir(200, other.as_bytes()), another),
         ("an outcome as if it were the resource", fhir(200, &complaint()), another),
         ("a bundle as if it were the resource", fhir(200, br#"{"resourceType":"Bundle","type":"searchset"}"#), another),
-        ("larger than an entry may be", fhir(200, large.to_string().as_bytes()), refusal(502, "upstream-too-large")),
+        ("larger than an entry may be", fhir(200, large.to_string().as_bytes()), refusal(404, "not-found")),
         ("nobody's", fhir(200, nobodys.to_string().as_bytes()), refusal(404, "not-found")),
         ("a redirect", Fault::Says(redirect), refusal(502, "upstream-failed")),
         ("404 and its reasons", fhir(404, &complaint()), refusal(404, "not-found")),

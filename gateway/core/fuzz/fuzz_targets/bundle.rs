@@ -23,6 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
     let parses = whole.iter().all(|piece| match piece {
         Piece::Entry(raw) => Doc::parse(raw).is_ok(),
         Piece::Head { .. } | Piece::Entries => true,
+        // What was skipped was not validated.
+        Piece::TooLong(_) => false,
     });
     if parses {
         serde_json::from_slice::<serde::de::IgnoredAny>(body).expect("pieces of JSON make JSON");

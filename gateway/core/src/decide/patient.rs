@@ -109,6 +109,7 @@ impl<'a> Session<'a> {
         }
         let recorded = match self.facts.patients.get(patient) {
             Some(PatientConsents::Recorded(recorded)) => recorded,
+            Some(PatientConsents::TooMany) => return deny(Reason::of(RuleName::ConsentsTooMany)),
             Some(PatientConsents::Unavailable) | None => return deny(Reason::of(RuleName::ConsentUnavailable)),
         };
         let (consents, mut reasons) = match self.counting(patient, recorded) {

@@ -43,7 +43,7 @@ fn policy() -> Policy {
 }
 
 fn nothing_recorded(patients: &[&str]) -> ConsentFacts {
-    let recorded = |id: &&str| (PatientId::parse(id).unwrap(), PatientConsents::Recorded(Vec::new()));
+    let recorded = |id: &&str| (PatientId::parse(id).unwrap(), PatientConsents::Recorded(Vec::new().into()));
     ConsentFacts { patients: patients.iter().map(recorded).collect(), ..ConsentFacts::default() }
 }
 

@@ -77,6 +77,24 @@ pub struct Include {
     pub target: Option<ResourceType>,
 }
 
+impl Include {
+    /// Reads the value of the parameter; `None` where it is none.
+    pub fn parse(value: &str) -> Option<Self> {
+        if value == "*" {
+            return Some(Self { source: None, param: None, target: None });
+        }
+        let mut parts = value.split(':');
+        let source = ResourceType::parse(parts.next()?).ok()?;
+        let param = parts.next()?;
+        let target = parts.next().map(ResourceType::parse).transpose().ok()?;
+        let plain = !param.is_empty() && param.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if parts.next().is_some() || !(plain || param == "*") {
+            return None;
+        }
+        Some(Self { source: Some(source), param: (param != "*").then(|| param.to_owned()), target })
+    }
+}
+
 /// A search that may be forwarded: every parameter is known and can be filtered after.
 ///
 /// It is made by [`SearchQuery::check`] only.
@@ -242,11 +260,11 @@ impl CheckedSearch {
                 Ok(fate)
             }
             ("_include", None) => {
-                let include = include(value, "_include")?;
+                let include = Include::parse(value).ok_or(Refusal::ValueRefused("_include"))?;
                 Ok(followed(include, known, &mut self.includes))
             }
             ("_revinclude", None) => {
-                let include = include(value, "_revinclude")?;
+                let include = Include::parse(value).ok_or(Refusal::ValueRefused("_revinclude"))?;
                 Ok(followed(include, known, &mut self.revincludes))
             }
             ("_count" | "_total" | "_sort" | "_include" | "_revinclude", Some(_)) => Err(Refusal::ModifierUnknown),
@@ -275,23 +293,6 @@ fn modifier_passes(modifier: &str) -> Result<(), Refusal> {
         other if ResourceType::parse(other).is_ok() => Ok(()),
         _ => Err(Refusal::ModifierUnknown),
     }
-}
-
-fn include(value: &str, name: &'static str) -> Result<Include, Refusal> {
-    let malformed = Refusal::ValueRefused(name);
-    if value == "*" {
-        return Ok(Include { source: None, param: None, target: None });
-    }
-    let typed = |name: &str| ResourceType::parse(name).map_err(|_| malformed);
-    let mut parts = value.split(':');
-    let source = typed(parts.next().unwrap_or_default())?;
-    let param = parts.next().ok_or(malformed)?;
-    let target = parts.next().map(typed).transpose()?;
-    let plain = !param.is_empty() && param.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if parts.next().is_some() || !(plain || param == "*") {
-        return Err(malformed);
-    }
-    Ok(Include { source: Some(source), param: (param != "*").then(|| param.to_owned()), target })
 }
 
 /// An include of a parameter that the upstream does not declare is an unknown parameter.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::parser::{JsonError, plain_prefix};
 use super::tape::Doc;
 
-/// What a scanned Bundle may grow to; each limit refuses the body.
+/// What a scanned Bundle may grow to: a longer head refuses the body, a longer entry is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanLimits {
     /// Bytes of one element of `entry`.
@@ -39,7 +39,12 @@ pub enum Piece {
     Entries,
     /// One element of `entry`, as written: begins with `{`, not yet validated.
     Entry(Vec<u8>),
+    /// An element of `entry` that is longer than the limit: no more than its first [`BEGINNING`] bytes.
+    TooLong(Vec<u8>),
 }
+
+/// Bytes that are kept of an entry that is longer than the limit.
+pub const BEGINNING: usize = 4 << 10;
 
 /// Why a body is not a Bundle that can be filtered. Everything after it is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +70,6 @@ pub enum ScanError {
     /// An element of `entry` is not an object.
     #[error("an entry is not an object")]
     EntryNotObject,
-    /// One entry is longer than the limit.
-    #[error("an entry is too long")]
-    EntryTooLong,
     /// The head is longer than the limit.
     #[error("the bundle's head is too long")]
     HeadTooLong,
@@ -86,6 +88,8 @@ pub struct BundleScanner {
     state: State,
     /// The key or value under way.
     held: Vec<u8>,
+    /// Whether the entry under way is over the limit, and `held` its beginning only.
+    skipping: bool,
     /// How far into nested brackets the value under way is.
     depth: usize,
     text: InText,
@@ -146,6 +150,7 @@ impl BundleScanner {
             limits,
             state: State::Start,
             held: Vec::new(),
+            skipping: false,
             depth: 0,
             text: InText::Outside,
             key: String::new(),
@@ -314,12 +319,16 @@ impl BundleScanner {
     fn in_entry(&mut self, rest: &[u8], out: &mut Vec<Piece>) -> Result<usize, ScanError> {
         let (used, ended) = self.skim(rest);
         let taken = rest.get(..used).unwrap_or_default();
-        if self.held.len() + taken.len() > self.limits.entry {
-            return Err(ScanError::EntryTooLong);
+        self.skipping |= self.held.len() + taken.len() > self.limits.entry;
+        if self.skipping {
+            self.held.extend(taken.iter().take(BEGINNING.saturating_sub(self.held.len())));
+            self.held.truncate(BEGINNING);
+        } else {
+            self.held.extend_from_slice(taken);
         }
-        self.held.extend_from_slice(taken);
         if ended {
-            out.push(Piece::Entry(std::mem::take(&mut self.held)));
+            let held = std::mem::take(&mut self.held);
+            out.push(if std::mem::take(&mut self.skipping) { Piece::TooLong(held) } else { Piece::Entry(held) });
             self.state = State::AfterEntry;
         }
         Ok(used)

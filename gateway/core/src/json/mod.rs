@@ -11,7 +11,7 @@ pub mod tape;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{BundleScanner, Piece, ScanError, ScanLimits};
+pub use bundle::{BEGINNING, BundleScanner, Piece, ScanError, ScanLimits};
 pub use edit::{EditError, Edits, Removal, quoted};
 pub use parser::{JsonError, JsonFault, Limits};
 pub use tape::{Doc, Kind, Member, Value};

@@ -308,7 +308,6 @@ fn a_body_cut_short_anywhere_is_truncated() {
 #[test]
 fn the_scanner_refuses_by_name() {
     use ScanError::*;
-    let long = format!(r#"{{"resourceType":"Bundle","entry":[{{"a":"{}"}}]}}"#, "x".repeat(200));
     let wide = format!(r#"{{"resourceType":"Bundle","link":"{}"}}"#, "x".repeat(300));
     let rows: &[(&str, ScanError)] = &[
         ("[]", Unexpected(0)),
@@ -336,7 +335,6 @@ fn the_scanner_refuses_by_name() {
         (r#"{"resourceType" "Bundle"}"#, Unexpected(16)),
         (r#"{"resourceType":}"#, Unexpected(16)),
         (r#"{"resourceType":"Bundle" "a":1}"#, Unexpected(25)),
-        (&long, EntryTooLong),
         (&wide, HeadTooLong),
     ];
     for (body, expected) in rows {
@@ -345,6 +343,29 @@ fn the_scanner_refuses_by_name() {
     for body in [r#"{"a":1x}"#, r#"{"a":{]}"#, r#"{"a":tru}"#, r#"{"a":1"b"}"#, r#"{"a":[1,]}"#, r#"{"\q":1}"#] {
         assert!(matches!(scan(&[body.as_bytes()]), Err(Head(_) | Unexpected(_))), "{body}");
     }
+}
+
+#[test]
+fn an_entry_over_the_limit_is_skipped_and_the_others_are_not() {
+    let long = format!(r#"{{"fullUrl":"u","a":["]}}{}"]}}"#, "x".repeat(2 * BEGINNING));
+    let body = format!(r#"{{"resourceType":"Bundle","entry":[{{"b":1}},{long},{{"c":2}},{long}],"total":4}}"#);
+    let begin = Piece::TooLong(long.as_bytes()[..BEGINNING].to_vec());
+    let entry = |raw: &str| Piece::Entry(raw.as_bytes().to_vec());
+    let expected = [
+        head("resourceType", r#""Bundle""#),
+        Piece::Entries,
+        entry(r#"{"b":1}"#),
+        begin.clone(),
+        entry(r#"{"c":2}"#),
+        begin,
+        head("total", "4"),
+    ];
+    for size in [1, 7, 100, 1 << 20] {
+        let chunks: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
+        assert_eq!(scan(&chunks).unwrap(), expected, "in chunks of {size}");
+    }
+    let cut = body.get(..body.len() - 20).unwrap();
+    assert_eq!(scan(&[cut.as_bytes()]), Err(ScanError::Truncated));
 }
 
 #[test]
@@ -383,6 +404,7 @@ proptest! {
                 }
                 Piece::Entries => {}
                 Piece::Entry(raw) => found_entries.push(serde_json::from_slice::<serde_json::Value>(&raw).unwrap()),
+                Piece::TooLong(_) => panic!("no entry is long"),
             }
         }
         found.insert("entry".into(), found_entries.into());
@@ -400,6 +422,7 @@ proptest! {
             let whole = pieces.iter().all(|piece| match piece {
                 Piece::Entry(raw) => Doc::parse(raw).is_ok(),
                 Piece::Head { .. } | Piece::Entries => true,
+                Piece::TooLong(_) => false,
             });
             if whole {
                 prop_assert!(serde_json::from_slice::<IgnoredAny>(&bytes).is_ok());
