@@ -5,12 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
-use evidence::ids::{Hash, Origin, TenantId};
+use evidence::ids::{Origin, TenantId};
 use evidence::note::NoteVerifier;
-use gateway_core::labels::LabelSets;
-use gateway_core::policy::{Policy, PolicyError};
 use gateway_core::reference::{BaseUrl, Bases, NotABase};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin, Check, CheckFn};
@@ -29,9 +26,10 @@ use crate::gather::memberships::MembershipSource;
 use crate::gather::resources::ResourceSource;
 use crate::journal::{self, Journal, JournalError, OpenError};
 use crate::keys::{KeyEncryptionKey, KeyError};
-use crate::organisation::{OrganisationPolicy, PolicyFault};
 use crate::probe;
 use crate::record::Recorder;
+use crate::reload::Reloader;
+use crate::rules::{InForce, Rules, RulesFault};
 use crate::server;
 use crate::ship::{self, ShipError, ShipState, Shipper};
 use crate::telemetry::{JournalReading, Metrics, Peer};
@@ -66,12 +64,9 @@ pub enum ServeError {
     /// The tenant's name.
     #[error("journal.tenant is not usable as a name")]
     Tenant,
-    /// Organisational policy.
-    #[error("policy.dir: {0}")]
-    Organisation(#[from] PolicyFault),
-    /// Consent policy.
-    #[error("consent: {0}")]
-    Policy(#[from] PolicyError),
+    /// What decides.
+    #[error(transparent)]
+    Rules(#[from] RulesFault),
     /// A base URL.
     #[error("server.public_base or upstream.base: {0}")]
     Base(#[from] NotABase),
@@ -90,9 +85,6 @@ pub enum ServeError {
     /// A port.
     #[error("{0} cannot be bound: {1}")]
     Bind(&'static str, std::io::Error),
-    /// The enforcement probe failed: the gateway would not enforce.
-    #[error("the enforcement probe failed: a denied resource was permitted")]
-    Probe,
 }
 
 /// The parts of a gateway, made and not yet serving.
@@ -103,8 +95,6 @@ pub struct Assembled {
     pub upstream: Upstream,
     /// The journal.
     pub journal: Journal,
-    /// The digest of everything that decides.
-    pub policy_digest: Hash,
     /// TLS of the FHIR surface.
     pub tls: Option<rustls::ServerConfig>,
     metrics: Arc<Metrics>,
@@ -139,9 +129,7 @@ pub fn journal_of(config: &Config) -> Result<(journal::Settings, KeyEncryptionKe
 impl Assembled {
     /// Makes the parts. Nothing is bound; the journal is open and its orphans are closed.
     pub fn make(config: &Config, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
-        let (policy, organisation) = policies(config)?;
-        probe::enforces(&policy).then_some(()).ok_or(ServeError::Probe)?;
-        let policy_digest = digest(&policy, &organisation);
+        let rules = Rules::load(config)?;
         let (settings, kek) = journal_of(config)?;
         let cursor_key = kek.cursor_key()?;
         let (journal, report) = Journal::open(settings, kek)?;
@@ -158,11 +146,10 @@ impl Assembled {
         let tls = certificates.clone().map(tls::server_config).transpose()?;
         let shared = Shared {
             authenticator: Arc::new(Authenticator::new(&config.auth, key_client()?)),
-            organisation,
-            policy: Arc::new(policy),
             facts: Arc::new(facts),
-            recorder: Recorder::new(journal.clone(), Arc::<Counted>::default(), Arc::clone(&metrics), policy_digest),
-            cursors: Cursors::new(&cursor_key, policy_digest.to_string()),
+            recorder: Recorder::new(journal.clone(), Arc::<Counted>::default(), Arc::clone(&metrics)),
+            cursors: Cursors::new(&cursor_key, rules.digest.to_string()),
+            rules: InForce::new(rules),
             capabilities: CapabilityCache::default(),
             issuer: OnceLock::new(),
             limits: config.server.limits.clone(),
@@ -179,7 +166,6 @@ impl Assembled {
             shared,
             upstream,
             journal,
-            policy_digest,
             tls,
             metrics,
             certificates,
@@ -209,7 +195,7 @@ impl Assembled {
         let holds = |holds: bool, why: &str| if holds { Ok(()) } else { Err(why.to_owned()) };
         let (journal, backlogged, most) = (self.journal.clone(), self.journal.clone(), config.journal.max_backlog);
         let (shared, keys) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let (policy, ship) = (Arc::clone(&self.shared.policy), self.ship_state.clone());
+        let (in_force, ship) = (Arc::clone(&self.shared), self.ship_state.clone());
         let (stopping, consent_source) = (Arc::clone(&self.stopping), Arc::clone(&self.consent_source));
         vec![
             Box::new(CheckFn("serving", move || holds(!stopping.load(Ordering::SeqCst), "the gateway is stopping"))),
@@ -233,7 +219,7 @@ impl Assembled {
                 holds(consent_source.load(Ordering::SeqCst), "the Consent source does not answer")
             })),
             Box::new(CheckFn("enforcement", move || {
-                holds(probe::enforces(&policy), "a denied resource would be permitted")
+                holds(probe::enforces(&in_force.rules.now().policy), "a denied resource would be permitted")
             })),
         ]
     }
@@ -253,26 +239,11 @@ impl Assembled {
         if let Some(certificates) = &self.certificates {
             tasks.push(actix_web::rt::spawn(Arc::clone(certificates).keep_fresh(CERTIFICATES_EVERY)));
         }
+        tasks.extend(Reloader::new(Arc::clone(shared), config).map(|rules| actix_web::rt::spawn(rules.keep_fresh())));
         tasks.extend(self.shipper.take().map(|shipper| actix_web::rt::spawn(shipper.run())));
         tasks.extend(self.feed.take().map(|feed| actix_web::rt::spawn(feed.run())));
         Ok(tasks)
     }
-}
-
-fn policies(config: &Config) -> Result<(Policy, OrganisationPolicy), ServeError> {
-    let organisation = OrganisationPolicy::load(config.organisation.dir.as_deref())?;
-    let policy =
-        Policy::new(config.consent.clone(), config.redactions.clone(), LabelSets::default(), config.roles.clone())?;
-    Ok((policy, organisation))
-}
-
-/// What decides: Consent settings, redactions, label sets and roles; organisational policy.
-fn digest(policy: &Policy, organisation: &OrganisationPolicy) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update(b"sealgate/decides/v1\0");
-    hasher.update(policy.digest());
-    hasher.update(organisation.digest());
-    Hash::new(hasher.finalize().into())
 }
 
 fn ship_settings(config: &Config) -> Result<ship::Settings, ServeError> {

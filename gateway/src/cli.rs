@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::organisation::OrganisationPolicy;
+use crate::rules::Rules;
 use journal::JournalCommand;
 
 mod journal;
@@ -82,11 +82,10 @@ pub fn run(
     }
 }
 
-/// The configuration with all that it names: files, secrets, organisational policies.
+/// The configuration with all that it names: files, secrets, policies, label sets.
 fn load(path: &Path) -> Result<Config, Box<dyn std::error::Error>> {
     let config = Config::load(path)?;
-    OrganisationPolicy::load(config.organisation.dir.as_deref())
-        .map_err(|fault| format!("the configuration has 1 error\n  policy.cedar_dir: {fault}; correct the policy"))?;
+    Rules::load(&config).map_err(|fault| format!("the configuration has 1 error\n  {fault}"))?;
     if let Some(tls) = &config.server.tls {
         crate::tls::Certificates::load(tls)
             .map_err(|fault| format!("the configuration has 1 error\n  server.tls: {fault}; correct the files"))?;

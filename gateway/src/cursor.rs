@@ -70,6 +70,12 @@ impl Cursors {
         Self { cipher: Aes256Gcm::new(key.into()), policy_digest: policy_digest.into() }
     }
 
+    /// The same key, under the policy of another digest.
+    #[must_use]
+    pub fn under(&self, policy_digest: impl Into<String>) -> Self {
+        Self { cipher: self.cipher.clone(), policy_digest: policy_digest.into() }
+    }
+
     /// The `_cursor` value for `position`. `nonce` must never repeat: 12 random bytes.
     pub fn seal(
         &self,

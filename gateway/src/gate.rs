@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use bytes::Bytes;
 use gateway_core::interaction::KnownParams;
 use gateway_core::json::Doc;
-use gateway_core::policy::Policy;
 use gateway_core::reference::Bases;
 use tokio::sync::Semaphore;
 
@@ -15,9 +14,9 @@ use crate::config::Limits;
 use crate::cursor::Cursors;
 use crate::forward::Upstream;
 use crate::gather::Facts;
-use crate::organisation::OrganisationPolicy;
 use crate::problem::Problem;
 use crate::record::Recorder;
+use crate::rules::InForce;
 use crate::telemetry::Metrics;
 
 /// What one worker answers with.
@@ -32,15 +31,13 @@ pub struct Gate {
 pub struct Shared {
     /// Checks tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Organisational policy.
-    pub organisation: OrganisationPolicy,
-    /// The policy that Consents are decided under.
-    pub policy: Arc<Policy>,
+    /// Everything that decides, as it is now.
+    pub rules: InForce,
     /// Sources of facts.
     pub facts: Arc<Facts>,
     /// Writes events.
     pub recorder: Recorder,
-    /// Seals and opens paging cursors.
+    /// Seals and opens paging cursors; to be taken under the digest of a request's rules.
     pub cursors: Cursors,
     /// What the upstream can do.
     pub capabilities: CapabilityCache,

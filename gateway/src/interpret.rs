@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use evidence::ids::Hash;
 use gateway_core::caller::Caller;
 use gateway_core::interaction::{Headers, Interaction, Refusal, Request};
 
@@ -18,9 +19,10 @@ pub async fn interpret(
     gate: &Gate,
     incoming: &mut Incoming,
     caller: Arc<Caller>,
+    policy_digest: Hash,
 ) -> (Asked, Result<(Interaction, Bytes), Problem>) {
     let line = format!("{} {}?{}", incoming.method(), incoming.path().unwrap_or_default(), incoming.query());
-    let mut asked = Asked { caller, interaction: "unknown", resource_type: None, query: Some(line) };
+    let mut asked = Asked { caller, policy_digest, interaction: "unknown", resource_type: None, query: Some(line) };
     let body = match incoming.body(gate.shared.limits.body).await {
         Ok(body) => body,
         Err(problem) => return (asked, Err(problem)),

@@ -31,6 +31,7 @@ use crate::problem::Problem;
 use crate::read::{Wanted, read};
 use crate::record::{Access, Asked};
 use crate::respond::respond;
+use crate::rules::Rules;
 use crate::search::{self, search};
 use crate::write::{Change, Writer};
 
@@ -45,14 +46,16 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
     if let Some((name, answer, body)) = public_document(gate, &incoming) {
         return respond(recorder.count(&access, answer, body, name), head_only);
     }
-    let recorded = match authenticate(gate, &incoming).await {
+    // One snapshot of the rules for all of the request.
+    let rules = gate.shared.rules.now();
+    let recorded = match authenticate(gate, &rules, &incoming).await {
         Err(problem) => recorder.turn_away(&access, &problem),
         Ok(caller) => {
-            let (asked, interaction) = interpret(gate, &mut incoming, caller).await;
+            let (asked, interaction) = interpret(gate, &mut incoming, caller, rules.digest).await;
             let outcome = match interaction {
                 Ok((interaction, body)) => {
                     let writes = interaction.is_write();
-                    let served = serve(gate, &access, &asked, &incoming, interaction, body);
+                    let served = serve(gate, &rules, &access, &asked, &incoming, interaction, body);
                     // A write that has begun goes on to its recorded end.
                     if writes { served.await } else { in_time(gate, served).await }
                 }
@@ -80,16 +83,17 @@ pub fn overloaded(gate: &Gate, id: EventId, why: &'static str) -> HttpResponse<B
 }
 
 /// Who asks.
-async fn authenticate(gate: &Gate, incoming: &Incoming) -> Result<Arc<Caller>, Problem> {
+async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result<Arc<Caller>, Problem> {
     let narrow = incoming.header(&gate.shared.purpose_header)?;
     let authorization = incoming.header("authorization")?;
-    let caller = gate.shared.authenticator.authenticate(authorization, narrow, clock::now()).await?;
+    let caller = gate.shared.authenticator.authenticate(&rules.clients, authorization, narrow, clock::now()).await?;
     Ok(Arc::new(caller))
 }
 
 /// Policy and scope first, which look at no data; then the interaction's own verb.
 async fn serve(
     gate: &Gate,
+    rules: &Rules,
     access: &Access,
     asked: &Asked,
     incoming: &Incoming,
@@ -97,16 +101,17 @@ async fn serve(
     body: Bytes,
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
-    organisation(gate, asked, &interaction)?;
+    organisation(rules, asked, &interaction)?;
     let permit = scope(asked, &interaction)?;
     let preferences = Preferences::parse(incoming.header("prefer")?).map_err(Problem::Uninterpretable)?;
     let shared = &gate.shared;
-    let judge = Judge::new(shared.facts.clone(), shared.policy.clone(), asked.caller.clone(), clock::now());
+    let judge = Judge::new(shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now());
     let traceparent = incoming.outgoing_trace();
     match Verb::of(interaction, body, incoming)? {
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
-            let asked = search::Asked { rtype, query: &query, handling: preferences.handling, traceparent };
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let asked = search::Asked { rtype, query: &query, handling: preferences.handling, cursors, traceparent };
             search(gate, judge, permit, asked).await
         }
         Verb::Write { change } => {
@@ -118,9 +123,9 @@ async fn serve(
 }
 
 /// What the organisation allows at all (ADR 0009).
-fn organisation(gate: &Gate, asked: &Asked, interaction: &Interaction) -> Result<(), Problem> {
+fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Result<(), Problem> {
     let rtype = interaction.resource_type().map(|rtype| rtype.as_str());
-    gate.shared.organisation.decide(&asked.caller, interaction.code(), rtype, clock::now()).map_err(|refusal| {
+    rules.organisation.decide(&asked.caller, interaction.code(), rtype, clock::now()).map_err(|refusal| {
         tracing::info!(policies = ?refusal.policies, "refused by organisational policy");
         Problem::Refused {
             rule: "organisation-policy",

@@ -41,6 +41,8 @@ pub struct Access {
 pub struct Asked {
     /// The verified caller.
     pub caller: Arc<Caller>,
+    /// The digest of the rules that it is decided by.
+    pub policy_digest: Hash,
     /// FHIR's code of the interaction.
     pub interaction: &'static str,
     /// The resource type.
@@ -89,13 +91,12 @@ pub struct Recorder {
     counted: Arc<Counted>,
     tally: Arc<Tally>,
     metrics: Arc<Metrics>,
-    policy_digest: Hash,
 }
 
 impl Recorder {
-    /// A recorder into `journal`, under the policy of this digest.
-    pub fn new(journal: Journal, counted: Arc<Counted>, metrics: Arc<Metrics>, policy_digest: Hash) -> Self {
-        Self { journal, counted, tally: Arc::default(), metrics, policy_digest }
+    /// A recorder into `journal`.
+    pub fn new(journal: Journal, counted: Arc<Counted>, metrics: Arc<Metrics>) -> Self {
+        Self { journal, counted, tally: Arc::default(), metrics }
     }
 
     /// The journal.
@@ -262,7 +263,7 @@ impl Recorder {
             resource_type: asked.resource_type.clone(),
             decision,
             reasons,
-            policy_digest: self.policy_digest,
+            policy_digest: asked.policy_digest,
             status: None,
             counts: Counts::default(),
             universal: Vec::new(),

@@ -6,7 +6,7 @@ use gateway_core::owner::{PatientId, owner_params};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
-use crate::cursor::{LONGEST, Position};
+use crate::cursor::{Cursors, LONGEST, Position};
 use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
@@ -37,6 +37,8 @@ pub struct Asked<'a> {
     pub query: &'a SearchQuery,
     /// `Prefer: handling`.
     pub handling: Handling,
+    /// Makes and opens paging links, under the rules of this request.
+    pub cursors: Cursors,
     /// The trace to pass on.
     pub traceparent: Option<String>,
 }
@@ -61,7 +63,7 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
         }
         status => return Err(Problem::UpstreamRefused { status }),
     }
-    let links = links(gate, &judge, plan.rtype, shown);
+    let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
     let mut rest = Box::new(SearchAnswer::new(judge, permit, pages, plan, links));
     let first = Box::new(rest.next_window().await?);
     let answer = Answer::status(200);
@@ -101,7 +103,7 @@ fn plan(
         dropped: Vec::new(),
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
-        let opened = gate.shared.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
+        let opened = asked.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
         let (position, shown) = opened.map_err(|_| stale_cursor())?;
         return Ok(match position {
             Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, false, skip), shown),
@@ -118,7 +120,7 @@ fn plan(
         });
     }
     let checked = asked.query.check(asked.rtype, known, asked.handling).map_err(Problem::Uninterpretable)?;
-    refuse_redacted(gate, judge, &checked)?;
+    refuse_redacted(judge, &checked)?;
     let (query, one_patient) = narrowed(gate, judge, permit, &checked, known)?;
     let count = checked.count().unwrap_or(PAGE).min(LARGEST_PAGE);
     if count == 0 && !one_patient {
@@ -176,8 +178,8 @@ fn narrowing(rtype: ResourceType, patient: &PatientId, known: &KnownParams) -> O
 }
 
 /// Who gets elements of a type redacted cannot search by them (ADR 0017).
-fn refuse_redacted(gate: &Gate, judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
-    if !redacts(judge.caller(), checked.rtype(), &gate.shared.policy) {
+fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
+    if !redacts(judge.caller(), checked.rtype(), judge.policy()) {
         return Ok(());
     }
     let safe = |param: &Param| {
@@ -201,8 +203,8 @@ fn refuse_redacted(gate: &Gate, judge: &Judge, checked: &CheckedSearch) -> Resul
 }
 
 /// The links of the answer, on the public base.
-fn links(gate: &Gate, judge: &Judge, rtype: ResourceType, shown: String) -> Links {
-    let (cursors, caller) = (gate.shared.cursors.clone(), judge.caller().clone());
+fn links(gate: &Gate, cursors: Cursors, judge: &Judge, rtype: ResourceType, shown: String) -> Links {
+    let caller = judge.caller().clone();
     let base = gate.shared.bases.public.join(rtype.as_str());
     Box::new(move |position| match position {
         None if shown.is_empty() => Ok(base.clone()),

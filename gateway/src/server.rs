@@ -202,7 +202,8 @@ async fn drain(config: &Config, handles: &[ServerHandle; 2], shared: &Shared) {
     admin.stop(false).await;
 }
 
-fn event(body: EventBody) -> Option<Entry> {
+/// An event of the gateway itself, now.
+pub(crate) fn event(body: EventBody) -> Option<Entry> {
     let at = Timestamp::from_date(clock::now()).ok()?;
     Some(Entry::from(AccessEvent { id: clock::event_id(), at, body }))
 }
@@ -212,7 +213,7 @@ async fn record_start(assembled: &Assembled, config: &Config) -> Result<(), Serv
         version: env!("CARGO_PKG_VERSION").to_owned(),
         image_digest: None,
         config_digest: Hash::new(config.digest),
-        policy_digest: assembled.policy_digest,
+        policy_digest: assembled.shared.rules.now().digest,
         clock_offset_ms: None,
     });
     let entries = event(start).into_iter().collect();

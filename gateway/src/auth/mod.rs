@@ -3,6 +3,7 @@
 //! The path of [`Authenticator::authenticate`]: header → token → remembered? → form → issuer → key → signature → lifetime,
 //! audience → claims and client table → remembered → narrowed.
 
+mod clients;
 mod error;
 mod identify;
 mod jwks;
@@ -19,11 +20,12 @@ use reqwest::Client;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+pub use clients::ClientTable;
 pub use error::{AuthError, TokenFault};
 use keys::{IssuerKeys, NoKey};
 use token::{Lifetime, Unverified};
 
-use crate::config::{AuthConfig, ClientConfig, IssuerConfig};
+use crate::config::{AuthConfig, IssuerConfig};
 
 /// Remembered tokens are verified again after this time, however long they live.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -31,10 +33,9 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 /// Checks tokens. One for the process; share it by `Arc`.
 pub struct Authenticator {
     issuers: Vec<Issuer>,
-    clients: Vec<ClientConfig>,
     skew: f64,
     max_token: usize,
-    /// SHA-256 of the token → what it proved. INVARIANT: only tokens that passed every check are put in.
+    /// SHA-256 of the client table and the token → what it proved under that table. INVARIANT: only tokens that passed every check are put in.
     remembered: Cache<[u8; 32], Arc<Verified>>,
 }
 
@@ -75,24 +76,25 @@ impl Authenticator {
     /// Makes it; nothing is fetched until [`Self::warm`], [`Self::keep_fresh`] or the first token.
     /// `http` is what [`key_client`] makes: a client that follows redirects would fetch keys from where it is sent.
     pub fn new(config: &AuthConfig, http: Client) -> Self {
-        let clients = std::iter::repeat_n(http, config.issuers.len());
+        let https = std::iter::repeat_n(http, config.issuers.len());
         let issuers = config
             .issuers
             .iter()
-            .zip(clients)
+            .zip(https)
             .map(|(issuer, http)| Issuer { keys: IssuerKeys::new(issuer, &config.jwks, http), config: issuer.clone() });
         Self {
             issuers: issuers.collect(),
-            clients: config.clients.clone(),
             skew: config.clock_skew.as_secs_f64(),
             max_token: config.max_token,
             remembered: Cache::builder().max_capacity(config.token_cache).time_to_live(REMEMBERED).build(),
         }
     }
 
-    /// Establishes the caller. `authorization` is the one header of that name, `narrow` the purpose header.
+    /// Establishes the caller, as `clients` has it. `authorization` is the one header of that name, `narrow` the purpose
+    /// header.
     pub async fn authenticate(
         &self,
+        clients: &ClientTable,
         authorization: Option<&str>,
         narrow: Option<&str>,
         now: OffsetDateTime,
@@ -101,11 +103,11 @@ impl Authenticator {
         if token.len() > self.max_token {
             return Err(TokenFault::TooLong.into());
         }
-        let digest: [u8; 32] = Sha256::digest(token).into();
+        let digest: [u8; 32] = Sha256::new().chain_update(clients.digest()).chain_update(token).finalize().into();
         let verified = match self.recall(&digest) {
             Some(verified) => verified,
             None => {
-                let verified = Arc::new(self.verify(token, now).await?);
+                let verified = Arc::new(self.verify(clients, token, now).await?);
                 self.remembered.insert(digest, Arc::clone(&verified));
                 verified
             }
@@ -149,7 +151,7 @@ impl Authenticator {
         issuer.keys.vouches(&verified.key).then_some(verified)
     }
 
-    async fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Verified, AuthError> {
+    async fn verify(&self, clients: &ClientTable, token: &str, now: OffsetDateTime) -> Result<Verified, AuthError> {
         let unverified = Unverified::parse(token)?;
         let (index, issuer) = self.issuer(unverified.claimed_issuer()).ok_or(TokenFault::Issuer)?;
         if !issuer.config.algorithms.contains(&unverified.algorithm) {
@@ -166,7 +168,7 @@ impl Authenticator {
         let lifetime = Lifetime::of(&claims)?;
         lifetime.check(now, self.skew)?;
         token::check_audience(&claims, &issuer.config.audience)?;
-        let caller = identify::caller(&claims, &issuer.config, &self.clients)?;
+        let caller = identify::caller(&claims, &issuer.config, clients.rows())?;
         Ok(Verified { caller, lifetime, issuer: index, key })
     }
 

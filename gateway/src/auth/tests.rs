@@ -23,11 +23,37 @@ use issuer::{Server, Signer, part};
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 16:20:00 UTC);
 
-fn authenticator(config: &AuthConfig) -> Authenticator {
-    Authenticator::new(config, key_client().unwrap())
+/// An authenticator with the client table of its configuration.
+struct Configured {
+    authenticator: Authenticator,
+    clients: ClientTable,
 }
 
-async fn check(authenticator: &Authenticator, token: &str) -> Result<Caller, AuthError> {
+impl Configured {
+    async fn authenticate(
+        &self,
+        authorization: Option<&str>,
+        narrow: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Caller, AuthError> {
+        self.authenticator.authenticate(&self.clients, authorization, narrow, now).await
+    }
+}
+
+impl std::ops::Deref for Configured {
+    type Target = Authenticator;
+
+    fn deref(&self) -> &Authenticator {
+        &self.authenticator
+    }
+}
+
+fn authenticator(config: &AuthConfig) -> Configured {
+    let authenticator = Authenticator::new(config, key_client().unwrap());
+    Configured { authenticator, clients: ClientTable::new(config.clients.clone()) }
+}
+
+async fn check(authenticator: &Configured, token: &str) -> Result<Caller, AuthError> {
     authenticator.authenticate(Some(&format!("Bearer {token}")), None, NOW).await
 }
 
@@ -73,8 +99,7 @@ async fn a_good_token_of_each_algorithm_is_a_caller() {
     let mut jwk = signers[0].jwk();
     jwk.as_object_mut().unwrap().remove("alg");
     server.serve("/jwks", 200, json!({ "keys": [jwk] }).to_string());
-    let config = server.config("");
-    let authenticator = Authenticator::new(&config, key_client().unwrap());
+    let authenticator = self::authenticator(&server.config(""));
     assert!(check(&authenticator, &signers[0].sign(&server.claims(NOW))).await.is_ok());
 }
 
@@ -250,4 +275,27 @@ fn answers_are_those_of_rfc_6750_and_hold_nothing_of_the_token() {
         "Bearer realm=\"sealgate\"",
         "no error code without a credential"
     );
+}
+
+/// A token is remembered under the table that it was checked with: another table is asked at once.
+#[tokio::test]
+async fn a_changed_client_table_counts_for_tokens_that_are_remembered() {
+    let server = Server::start().await;
+    let signer = Signer::new("k", Algorithm::ES256);
+    server.publish(&[&signer]);
+    let mut configured = authenticator(&server.config(""));
+    let token = signer.sign(&server.claims(NOW));
+    assert!(check(&configured, &token).await.unwrap().roles.is_empty());
+    let row = crate::config::ClientConfig {
+        issuer: server.issuer().to_owned(),
+        client: "app".to_owned(),
+        role: None,
+        purposes: Vec::new(),
+        organization: None,
+        roles: vec!["physician".to_owned()],
+    };
+    configured.clients = ClientTable::new(vec![row]);
+    assert_eq!(check(&configured, &token).await.unwrap().roles, ["physician"]);
+    configured.clients = ClientTable::new(Vec::new());
+    assert!(check(&configured, &token).await.unwrap().roles.is_empty());
 }

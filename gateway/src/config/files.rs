@@ -40,6 +40,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         let fault = format!("the folder cannot be read ({})", error.kind());
         findings.fault("policy.cedar_dir", fault, "name a readable folder");
     }
+    if let Some(file) = &config.organisation.label_sets {
+        readable("policy.label_sets_file", file, findings);
+    }
     if let Some(token) = &config.admin.token {
         secret("admin.token", token, findings);
         if token.read().is_ok_and(|token| token.expose_secret().len() < MIN_ADMIN_TOKEN) {

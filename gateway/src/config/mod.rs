@@ -15,6 +15,7 @@ mod typed;
 mod typed_auth;
 mod units;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,10 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// SHA-256 of the effective keys and values (secrets are not among them), for the start event.
     pub digest: [u8; 32],
+    /// The same of each top-level section.
+    sections: BTreeMap<String, [u8; 32]>,
+    /// The file that it was loaded from.
+    pub file: Option<PathBuf>,
 }
 
 /// `[server]`
@@ -287,6 +292,8 @@ pub struct ClientConfig {
 pub struct OrganisationConfig {
     /// The operator's folder of policies.
     pub dir: Option<PathBuf>,
+    /// The operator's label sets.
+    pub label_sets: Option<PathBuf>,
 }
 
 /// `[journal]`
@@ -375,7 +382,10 @@ impl Config {
         let mut findings = Findings::default();
         let value = read::read(text, environment, &schema(), &mut findings);
         let digest = Sha256::digest(value.to_string()).into();
-        let config = typed::config(value, digest, &mut findings);
+        let members = value.as_object().into_iter().flatten();
+        let sections = members.map(|(name, section)| (name.clone(), Sha256::digest(section.to_string()).into()));
+        let sections = sections.collect();
+        let config = typed::config(value, digest, &mut findings).map(|config| Self { sections, ..config });
         findings.conclude(config)
     }
 
@@ -394,7 +404,13 @@ impl Config {
         let config = Self::parse(&text, environment)?;
         let mut findings = Findings::default();
         files::check(&config, &mut findings);
-        findings.conclude(Some(config))
+        findings.conclude(Some(Self { file: Some(path.to_owned()), ..config }))
+    }
+
+    /// The top-level sections that are not the same in `other`.
+    pub(crate) fn sections_that_differ<'c>(&'c self, other: &'c Self) -> BTreeSet<&'c str> {
+        let names = self.sections.keys().chain(other.sections.keys()).map(String::as_str);
+        names.filter(|name| self.sections.get(*name) != other.sections.get(*name)).collect()
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) struct Raw {
     pub(super) upstream: Option<RawUpstream>,
     /// Where Consents are gathered from; without it: the upstream, with the upstream's credential.
     pub(super) consent_source: Option<RawConsentSource>,
-    /// How Consents are evaluated; what is not set has the safe default.
+    /// How Consents are evaluated; what is not set has the safe default. Changes take effect at once, as those of
+    /// `redaction`, `roles`, `client` and `policy`; of all other sections at the next start.
     #[schemars(with = "Option<settings::ConsentKeys>")]
     pub(super) consent: Option<Map<String, Value>>,
     /// Elements that are removed from what leaves.
@@ -286,8 +287,11 @@ pub(super) struct RawClient {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPolicy {
-    /// Folder with `*.cedar` policies that are added to the shipped ones; a `default.cedar` in it replaces those.
+    /// Folder with `*.cedar` policies that are added to the shipped ones; a `default.cedar` in it replaces those. Read again
+    /// when they change.
     pub(super) cedar_dir: Option<String>,
+    /// JSON file of label sets: which clinical codes carry which sensitivity. Read again when it changes.
+    pub(super) label_sets_file: Option<String>,
 }
 
 /// `[journal]`

@@ -3,7 +3,7 @@
 //! Each function takes one table apart. It returns `None` only after it has noted a fault, and it looks at every key before
 //! it returns, so that all faults are found in one run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,8 +60,9 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
         .collect();
     let clients = raw.client.unwrap_or_default();
     let auth = root.present("auth", raw.auth).and_then(|raw| typed_auth::auth(raw, clients, &mut root));
-    let policy_dir = raw.policy.unwrap_or_default().cedar_dir;
-    let dir = root.below("policy").optional("cedar_dir", policy_dir.as_deref(), file_path);
+    let policy = raw.policy.unwrap_or_default();
+    let dir = root.below("policy").optional("cedar_dir", policy.cedar_dir.as_deref(), file_path);
+    let label_sets = root.below("policy").optional("label_sets_file", policy.label_sets_file.as_deref(), file_path);
     let journal = root.present("journal", raw.journal).and_then(|raw| journal(&raw, &mut root.below("journal")));
     let sidecar = root.present("sidecar", raw.sidecar).and_then(|raw| sidecar(&raw, &mut root.below("sidecar")));
     let admin = root.present("admin", raw.admin).and_then(|raw| admin(&raw, &mut root.below("admin")));
@@ -83,13 +84,15 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
         roles,
         redactions: redactions.into_iter().collect::<Option<_>>()?,
         auth: auth?,
-        organisation: OrganisationConfig { dir: dir? },
+        organisation: OrganisationConfig { dir: dir?, label_sets: label_sets? },
         journal: journal?,
         sidecar: sidecar?,
         audit_event: audit_event?,
         admin: admin?,
         telemetry: telemetry?,
         digest,
+        sections: BTreeMap::new(),
+        file: None,
     })
 }
 

@@ -127,6 +127,11 @@ impl Judge {
         &self.caller
     }
 
+    /// The policy that is decided under.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The two names of the upstream.
     pub(crate) fn bases(&self) -> &Bases {
         &self.facts.bases

@@ -39,6 +39,7 @@ pub struct Metrics {
     redactions: IntCounterVec,
     events: IntCounterVec,
     released: IntCounterVec,
+    reloads: IntCounterVec,
     consent_cache: IntCounterVec,
     consent_age: HistogramVec,
     journal: GaugeVec,
@@ -59,6 +60,7 @@ struct Instruments {
     redactions: Counter<u64>,
     events: Counter<u64>,
     released: Counter<u64>,
+    reloads: Counter<u64>,
     consent_cache: Counter<u64>,
     consent_age: Histogram<f64>,
 }
@@ -108,6 +110,12 @@ impl Metrics {
             redactions: counter(&registry, "sealgate_redactions_total", "Elements removed from answers.", &[])?,
             events: counter(&registry, "sealgate_events_total", "Events recorded durably, by kind.", &["kind"])?,
             released: counter(&registry, "sealgate_released_bytes_total", "Bytes of answers released.", &[])?,
+            reloads: counter(
+                &registry,
+                "sealgate_reloads_total",
+                "Changed rules, by whether they were put in force.",
+                &["result"],
+            )?,
             consent_cache: counter(
                 &registry,
                 "sealgate_consent_cache_total",
@@ -214,6 +222,15 @@ impl Metrics {
         }
     }
 
+    /// Changed rules were put in force, or refused because they are faulty.
+    pub fn reload(&self, in_force: bool) {
+        let result = if in_force { "in-force" } else { "refused" };
+        self.reloads.with_label_values(&[result]).inc();
+        if let Some(otlp) = &self.otlp {
+            otlp.reloads.add(1, &[KeyValue::new("result", result)]);
+        }
+    }
+
     /// Consent facts were looked up.
     pub fn consent_cache(&self, result: CacheResult) {
         let result = result.label();
@@ -285,6 +302,7 @@ impl Instruments {
             redactions: meter.u64_counter("sealgate.redactions").build(),
             events: meter.u64_counter("sealgate.events").build(),
             released: meter.u64_counter("sealgate.released").with_unit("By").build(),
+            reloads: meter.u64_counter("sealgate.reloads").build(),
             consent_cache: meter.u64_counter("sealgate.consent.cache").build(),
             consent_age: seconds("sealgate.consent.age", &AGES),
         }

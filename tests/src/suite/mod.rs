@@ -13,6 +13,7 @@ mod outages;
 mod pages;
 mod paging;
 mod permitted;
+mod reload;
 pub mod runner;
 pub mod telemetry;
 mod told;
@@ -132,6 +133,7 @@ pub fn tests() -> Vec<Test> {
         test!(outages::journal_full_and_freed, Gateway),
         test!(outages::journal_not_writable, Gateway),
         test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
+        test!(reload::policies_change_without_a_restart, Gateway),
         test!(crash::nothing_received_is_unrecorded, Gateway),
         test!(drain::requests_at_work_finish, Gateway),
         test!(backup::a_lost_journal_is_restored, Gateway),
