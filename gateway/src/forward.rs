@@ -1,7 +1,10 @@
 //! Forward: the data path to the upstream FHIR server.
 //!
 //! One file holds the client, so that it can be changed for another one without the pipeline noticing (ADR 0014).
-//! Nothing here reads a body: what comes back is a stream that only [`crate::filter`] consumes.
+//! Nothing here reads the body of an answer that has data: it is a stream that only [`crate::filter`] consumes. Of refusals
+//! the reasons go to the log as far as they may.
+
+mod reasons;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -18,6 +21,7 @@ use tracing::Span;
 
 use crate::config::{PeerConfig, SecretError, SecretSource};
 use crate::telemetry::{Metrics, Peer, outgoing};
+use reasons::issue_codes;
 
 /// Why the upstream gave no usable answer. No variant holds a body, a query or a header value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,11 +114,25 @@ impl UpstreamAnswer {
         Ok(self.body)
     }
 
+    /// A refusal, whose body is read for the codes that say why and then dropped: nobody is told more.
+    async fn with_its_reasons_logged(self) -> Self {
+        let (status, json, encoded) = (self.status, self.json, self.encoded);
+        let read = collect(self.body, REFUSAL_LIMIT);
+        let body = if json && !encoded { tokio::time::timeout(REFUSAL_PATIENCE, read).await.ok() } else { None };
+        let codes = body.and_then(Result::ok).map(|body| issue_codes(&body)).unwrap_or_default();
+        tracing::warn!(status, codes = codes.join(" "), "the FHIR server refused");
+        Self { body: Box::pin(futures_util::stream::empty()), ..self }
+    }
+
     /// The whole body, at most `limit` bytes.
     pub async fn into_json_bytes(self, limit: usize) -> Result<Bytes, UpstreamError> {
         collect(self.into_json()?, limit).await
     }
 }
+
+/// Bytes of a refusal that are read, and how long for.
+const REFUSAL_LIMIT: usize = 64 << 10;
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
 
 async fn collect(mut body: ByteStream, limit: usize) -> Result<Bytes, UpstreamError> {
     let mut whole = Vec::new();
@@ -201,7 +219,12 @@ impl Upstream {
 
     /// Sends a caller's request. The [`Permit`] is what makes it a permitted one.
     pub async fn forward(&self, _permit: &Permit, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
-        self.send(request, false).await
+        let answer = self.send(request, false).await?;
+        match answer.status {
+            404 | 410 => Ok(answer),
+            400.. => Ok(answer.with_its_reasons_logged().await),
+            _ => Ok(answer),
+        }
     }
 
     /// Asks for facts with the gateway's own credential: what a decision needs, never what a caller receives.

@@ -46,7 +46,7 @@ pub enum Problem {
     /// `If-Match` does not name the version that is stored.
     #[error("version conflict")]
     VersionConflict,
-    /// The upstream refused a write; its reasons stay in the log.
+    /// The upstream refused; the codes of its reasons stay in the log.
     #[error("the upstream refused the write with status {status}")]
     UpstreamRefused {
         /// The upstream's status.
@@ -138,7 +138,7 @@ impl Problem {
                     422,
                     "processing",
                     "upstream-refused",
-                    "The FHIR server does not accept this resource; its reasons are in the gateway's log under this request id.",
+                    "The FHIR server does not accept this resource; the kinds of its reasons are in the gateway's log under this request id.",
                 ),
                 409 | 412 => row(
                     409,

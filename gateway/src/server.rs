@@ -154,6 +154,7 @@ impl Seen {
         let (route, method) = (incoming.route(), incoming.method_label());
         let span = tracing::info_span!(
             "request",
+            request = %incoming.access().id,
             "otel.kind" = "server",
             "otel.name" = format!("{method} {route}"),
             "http.request.method" = method,

@@ -350,7 +350,7 @@ pub(super) async fn an_answer_that_fails_midway_is_aborted(stack: &mut Stack) ->
 
 /// Writes whose answer is wrong or missing: the intent is on record, the end is told, and nothing is said to be stored.
 pub(super) async fn writes_end_on_record(stack: &mut Stack) -> Result<()> {
-    let wrong = Wrong::start(stack, "wrong-writes", &json!({})).await?;
+    let mut wrong = Wrong::start(stack, "wrong-writes", &json!({})).await?;
     let direct = stack.direct()?;
     let good = direct.read(OPEN).await?;
     let before = held(&direct, OPEN).await?;
@@ -381,6 +381,11 @@ pub(super) async fn writes_end_on_record(stack: &mut Stack) -> Result<()> {
         ensure!(request.get("phase") == Some(&json!("intent")), "{what}: {request}");
         ensure!(told::end(&events) == Some("upstream-failed"), "{what}: it ended {:?}", told::end(&events));
         ensure!(held(&direct, OPEN).await?.0 == before.0, "{what}: the resource has gone");
+        if matches!(what, "400" | "422" | "409" | "412" | "500") {
+            let (log, id) = (wrong.gateway.process()?.output()?, told::request_id(&answer)?.to_string());
+            let told = |line: &str| line.contains(&id) && line.contains("codes=\"processing\"");
+            ensure!(log.lines().any(told), "{what}: the log does not tell the kinds of reasons under {id}");
+        }
     }
     ensure!(direct.read(OPEN).await?.get("subject") == good.get("subject"), "another resource is stored");
     told::serves(&wrong.doctor).await?;
