@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use url::Url;
 
 use self::prometheus::Page;
 use self::received::{Span, metric_names, spans};
@@ -36,6 +37,8 @@ struct Observed {
     collected: String,
     /// What the gateway said to the FHIR server.
     upstream: Vec<String>,
+    /// The path of the FHIR server's base, in small letters, without a slash at the end; servers differ in it.
+    upstream_path: String,
     /// `/metrics` of both.
     gateway_page: String,
     sidecar_page: String,
@@ -53,18 +56,18 @@ pub(super) async fn traces_and_metrics_reach_the_collector(stack: &mut Stack) ->
     let own = request_span(&spans)?;
     ensure!(own.service == "fhir-gateway", "the span is of {}", own.service);
     ensure!(own.trace == TRACE && own.id.len() == 16 && own.id != PARENT, "{own:?}");
-    let sent = traceparents(&seen.upstream, "get /fhir/condition/alder-hypertension ");
+    let sent = seen.traceparents("condition/alder-hypertension");
     let passed = format!("00-{TRACE}-{}-01", own.id);
     ensure!(sent.contains(&passed), "the FHIR server was to get {passed} and got {sent:?}");
 
     // Who does not sample is believed, and no span of that trace is exported.
-    let quiet = traceparents(&seen.upstream, "get /fhir/patient/alder ");
+    let quiet = seen.traceparents("patient/alder");
     let well = |header: &String| header.starts_with(&format!("00-{UNSAMPLED}-")) && header.ends_with("-00");
     ensure!(quiet.iter().any(well), "a trace that is not sampled went on as {quiet:?}");
     ensure!(!spans.iter().any(|span| span.trace == UNSAMPLED), "a trace that is not sampled was exported");
 
     // A malformed header is as if there were none: the gateway begins a trace of its own.
-    let begun = traceparents(&seen.upstream, "get /fhir/observation/alder-bp ");
+    let begun = seen.traceparents("observation/alder-bp");
     let begun = begun.first().context("no trace was begun")?;
     let trace = begun.split('-').nth(1).unwrap_or_default();
     ensure!(spans.iter().any(|span| span.trace == trace && span.parent.is_empty()), "{begun} belongs to no span");
@@ -169,11 +172,15 @@ fn request_span(spans: &[Span]) -> Result<&Span> {
     spans.iter().find(|span| span.parent == PARENT).context("no span has the client's as its parent")
 }
 
-/// The `traceparent` of each request to the FHIR server that begins so.
-fn traceparents(requests: &[String], line: &str) -> Vec<String> {
-    let of_these = requests.iter().filter(|head| head.starts_with(line));
-    let header = |head: &String| head.lines().find_map(|line| line.strip_prefix("traceparent: ")).map(str::to_owned);
-    of_these.filter_map(header).collect()
+impl Observed {
+    /// The `traceparent` of each GET of this address, in small letters, to the FHIR server.
+    fn traceparents(&self, address: &str) -> Vec<String> {
+        let line = format!("get {}/{address} ", self.upstream_path);
+        let of_these = self.upstream.iter().filter(|head| head.starts_with(&line));
+        let header =
+            |head: &String| head.lines().find_map(|line| line.strip_prefix("traceparent: ")).map(str::to_owned);
+        of_these.filter_map(header).collect()
+    }
 }
 
 /// Starts a gateway and a sidecar that export to a collector, lets them work, fail and end, and gathers what they left.
@@ -192,6 +199,7 @@ async fn observe(stack: &Stack) -> Result<Observed> {
     };
     let mut sidecar = Sidecar::start(sidecar, None).await?;
     let relay = Relay::to(stack.upstream.base()).await?;
+    let upstream_path = Url::parse(&relay.base)?.path().trim_end_matches('/').to_lowercase();
     let mut more = settings::gateway()?;
     more.extend(telemetry("trace")?);
     let mut gateway = Gateway::start(GatewayOptions {
@@ -230,6 +238,7 @@ async fn observe(stack: &Stack) -> Result<Observed> {
     Ok(Observed {
         collected,
         upstream,
+        upstream_path,
         gateway_page,
         sidecar_page,
         gateway_log: std::fs::read_to_string(logs.0)?,
