@@ -51,8 +51,8 @@ fn vectors() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Whatever is accepted has one canonical form, which is accepted and is its own canonical form; and only that form is
-/// accepted as canonical.
+/// Whatever is accepted has one canonical form, which is accepted and is its own canonical form; only that form is
+/// accepted as canonical; and another parser understands the same.
 fn canonical(data: &[u8]) -> bool {
     let Ok(value) = parse_strict(data) else {
         assert!(parse_canonical(data).is_err(), "canonical, but no JSON");
@@ -61,6 +61,8 @@ fn canonical(data: &[u8]) -> bool {
     let written = to_canonical(&value).expect("what was read can be written");
     let again = parse_canonical(&written).expect("what was written can be read");
     assert_eq!(to_canonical(&again).expect("as before"), written);
+    let other: Value = serde_json::from_slice(data).expect("another parser takes it");
+    assert_eq!(to_canonical(&other).expect("as before"), written, "another parser understands something else");
     assert_eq!(parse_canonical(data).is_ok(), data == written, "another form passes for the canonical one");
     true
 }
