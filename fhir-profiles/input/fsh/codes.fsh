@@ -18,6 +18,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #owner-unresolved "Owner unresolved" "The owner follows from references that were not resolved before the question was asked."
 * #consent-record "Consent record" "A Consent itself: its patient or the consent-recorder role."
 * #policy-input "Policy input" "A write to a resource that feeds decisions, without the role for it."
+* #audit-record "Audit record" "A change or deletion of an AuditEvent: what is on record is added to, never changed."
 * #consent-unavailable "Consents unavailable" "The Consents of the owner could not be had, so nothing is permitted."
 * #consents-too-many "Consents too many" "The owner has more Consents, or larger ones, than are read, so nothing is permitted."
 * #consent-not-understood "Consent not understood" "A Consent of the owner is not understood, and is taken as a deny."

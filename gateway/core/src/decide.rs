@@ -303,6 +303,9 @@ fn owners<'r>(session: &Session<'_>, action: Action, resource: &'r ResourceFacts
     {
         return Err(Box::new(Reason::of(RuleName::PolicyInput)));
     }
+    if resource.resource_type.as_str() == "AuditEvent" && matches!(action, Action::Update | Action::Delete) {
+        return Err(Box::new(Reason::of(RuleName::AuditRecord)));
+    }
     if resource.resource_type == ResourceType::CONSENT {
         let own = !patients.is_empty() && patients.iter().all(|patient| session.is_own(patient));
         return if own || has_role(&policy.roles().consent_recorder) {

@@ -29,6 +29,8 @@ pub enum RuleName {
     ConsentRecord,
     /// A write to a resource that feeds decisions (Group, CareTeam, PractitionerRole), without the named role.
     PolicyInput,
+    /// A change or deletion of an AuditEvent: what is on record is added to, never changed.
+    AuditRecord,
     /// The Consents of the owner could not be had, so nothing is permitted.
     ConsentUnavailable,
     /// The owner has more Consents, or larger ones, than are read, so nothing is permitted.
@@ -84,6 +86,7 @@ impl RuleName {
         Self::OwnerUnresolved,
         Self::ConsentRecord,
         Self::PolicyInput,
+        Self::AuditRecord,
         Self::ConsentUnavailable,
         Self::ConsentsTooMany,
         Self::ConsentNotUnderstood,
@@ -118,6 +121,7 @@ impl RuleName {
             Self::OwnerUnresolved => "owner-unresolved",
             Self::ConsentRecord => "consent-record",
             Self::PolicyInput => "policy-input",
+            Self::AuditRecord => "audit-record",
             Self::ConsentUnavailable => "consent-unavailable",
             Self::ConsentsTooMany => "consents-too-many",
             Self::ConsentNotUnderstood => "consent-not-understood",
