@@ -24,20 +24,37 @@ use crate::telemetry::Metrics;
 pub trait Check: Send + Sync {
     /// Its name in the list: `config`, `keys`, `journal`, `backlog`, `jwks`, `consent-source`, `enforcement`, …
     fn name(&self) -> &'static str;
-    /// Whether it holds; if not, the reason in words that hold no value of a request.
-    fn state(&self) -> Result<(), String>;
+    /// Whether it holds.
+    fn state(&self) -> CheckState;
+}
+
+/// How a condition of readiness stands; reasons are words that hold no value of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckState {
+    /// It holds.
+    Holds,
+    /// It holds as far as readiness goes, and somebody should know this.
+    Noted(String),
+    /// It does not hold: the gateway is not ready.
+    Fails(String),
+}
+
+impl From<Result<(), String>> for CheckState {
+    fn from(result: Result<(), String>) -> Self {
+        result.map_or_else(Self::Fails, |()| Self::Holds)
+    }
 }
 
 /// A [`Check`] out of a name and a function.
 pub struct CheckFn<F>(pub &'static str, pub F);
 
-impl<F: Fn() -> Result<(), String> + Send + Sync> Check for CheckFn<F> {
+impl<F: Fn() -> S + Send + Sync, S: Into<CheckState>> Check for CheckFn<F> {
     fn name(&self) -> &'static str {
         self.0
     }
 
-    fn state(&self) -> Result<(), String> {
-        (self.1)()
+    fn state(&self) -> CheckState {
+        (self.1)().into()
     }
 }
 
@@ -149,18 +166,19 @@ async fn livez() -> HttpResponse {
     text(StatusCode::OK, "ok\n")
 }
 
-/// 200 when every check holds, else 503; `?verbose` lists them.
+/// 200 when no check fails, else 503; `?verbose` lists them: `[+]` holds, `[!]` holds with a note, `[-]` fails.
 async fn readyz(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
     let states: Vec<_> = admin.checks.iter().map(|check| (check.name(), check.state())).collect();
-    let ready = states.iter().all(|(_, state)| state.is_ok());
+    let ready = !states.iter().any(|(_, state)| matches!(state, CheckState::Fails(_)));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let verbose = request.query_string().split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
     let mut body = String::new();
     if verbose {
         for (name, state) in states {
             match state {
-                Ok(()) => body.push_str(&format!("[+] {name} ok\n")),
-                Err(reason) => body.push_str(&format!("[-] {name} failed: {reason}\n")),
+                CheckState::Holds => body.push_str(&format!("[+] {name} ok\n")),
+                CheckState::Noted(note) => body.push_str(&format!("[!] {name} ok, but: {note}\n")),
+                CheckState::Fails(reason) => body.push_str(&format!("[-] {name} failed: {reason}\n")),
             }
         }
     }

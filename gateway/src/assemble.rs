@@ -12,13 +12,13 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin, Check, CheckFn};
 use crate::audit::JournalAudit;
-use crate::audit_event::{self, Feed, FeedError};
+use crate::audit_event::{self, Feed, FeedError, FeedState};
 use crate::auth::{Authenticator, Readiness, key_client};
 use crate::capability::Issuer;
 use crate::config::{AuditEventMode, Config, KeyLocation, SecretError, SecretSource, SidecarAddress, UpstreamConfig};
 use crate::counted::Counted;
 use crate::cursor::Cursors;
-use crate::forward::{Patience, Upstream, UpstreamSetup};
+use crate::forward::{Patience, Upstream};
 use crate::gate::{CapabilityCache, Shared};
 use crate::gather::Facts;
 use crate::gather::consents::ConsentSource;
@@ -26,13 +26,15 @@ use crate::gather::memberships::MembershipSource;
 use crate::gather::resources::ResourceSource;
 use crate::journal::{self, Journal, JournalError, OpenError};
 use crate::keys::{KeyEncryptionKey, KeyError};
+use crate::peer::PeerSetup;
 use crate::probe;
 use crate::record::Recorder;
 use crate::reload::Reloader;
 use crate::rules::{InForce, Rules, RulesFault};
 use crate::server;
 use crate::ship::{self, ShipError, ShipState, Shipper};
-use crate::telemetry::{JournalReading, Metrics, Peer};
+use crate::standing;
+use crate::telemetry::{JournalReading, Metrics, MetricsFault, Peer};
 use crate::tls::{self, Certificates, TlsFault};
 
 /// How often the Consent source is asked whether it answers.
@@ -67,12 +69,15 @@ pub enum ServeError {
     /// What decides.
     #[error(transparent)]
     Rules(#[from] RulesFault),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsFault),
     /// A base URL.
     #[error("server.public_base or upstream.base: {0}")]
     Base(#[from] NotABase),
     /// The client of a FHIR server.
     #[error("upstream or consent_source: {0}")]
-    Upstream(#[from] UpstreamSetup),
+    Upstream(#[from] PeerSetup),
     /// The client for key sets.
     #[error("auth: the client for key sets cannot be made: {0}")]
     KeyClient(#[from] reqwest::Error),
@@ -101,13 +106,14 @@ pub struct Assembled {
     certificates: Option<Arc<Certificates>>,
     shipper: Option<Shipper>,
     feed: Option<Feed>,
+    feed_state: Option<watch::Receiver<FeedState>>,
     ship_state: watch::Receiver<ShipState>,
     consent_source: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
 }
 
 /// A client of the upstream's data path.
-pub fn upstream(config: &UpstreamConfig, metrics: &Arc<Metrics>) -> Result<Upstream, UpstreamSetup> {
+pub fn upstream(config: &UpstreamConfig, metrics: &Arc<Metrics>) -> Result<Upstream, PeerSetup> {
     let patience = Patience { connect: config.connect_timeout, read: config.read_timeout };
     Ok(Upstream::new(&config.peer, patience)?.measured(Arc::clone(metrics), Peer::Upstream))
 }
@@ -136,6 +142,7 @@ impl Assembled {
         tracing::info!(entries = report.orphans_closed, "journal open, orphans closed");
         let (shipper, ship_state) = Shipper::new(ship_settings(config)?, journal.clone())?;
         let feed = feed(config, &journal)?;
+        let feed_state = feed.as_ref().map(Feed::state);
         let bases = Bases {
             public: BaseUrl::parse(config.server.public_base.as_str())?,
             upstream: BaseUrl::parse(config.upstream.peer.base.as_str())?,
@@ -161,6 +168,10 @@ impl Assembled {
             metrics: Arc::clone(&metrics),
         };
         watch_journal(&metrics, &journal);
+        if let Some(state) = feed_state.clone() {
+            let journal = journal.clone();
+            metrics.watch_feed(move || standing::reading(&state, &journal))?;
+        }
         let shared = Arc::new(shared);
         Ok(Self {
             shared,
@@ -171,6 +182,7 @@ impl Assembled {
             certificates,
             shipper: Some(shipper),
             feed,
+            feed_state,
             ship_state,
             consent_source: Arc::default(),
             stopping: Arc::default(),
@@ -197,17 +209,13 @@ impl Assembled {
         let (shared, keys) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let (in_force, ship) = (Arc::clone(&self.shared), self.ship_state.clone());
         let (stopping, consent_source) = (Arc::clone(&self.stopping), Arc::clone(&self.consent_source));
-        vec![
+        let mut checks: Vec<Box<dyn Check>> = vec![
             Box::new(CheckFn("serving", move || holds(!stopping.load(Ordering::SeqCst), "the gateway is stopping"))),
             Box::new(CheckFn("journal", move || holds(journal.writable(), "the journal does not take events"))),
             Box::new(CheckFn("backlog", move || {
                 holds(backlogged.backlog().unshipped < most, "too many events wait for the log")
             })),
-            Box::new(CheckFn("log", move || match &*ship.borrow() {
-                ShipState::Alarmed(alarm) => Err(format!("shipping has stopped: {alarm}")),
-                // The log being away is no failure: events wait in the journal (ARCHITECTURE.md, invariant 2).
-                ShipState::Starting | ShipState::Shipping | ShipState::Retrying { .. } | ShipState::Ended => Ok(()),
-            })),
+            Box::new(CheckFn("log", move || standing::log(&ship.borrow()))),
             Box::new(CheckFn("jwks", move || match keys.authenticator.ready() {
                 Readiness::Ready => Ok(()),
                 Readiness::Waiting(issuers) => Err(format!("no keys yet of {}", issuers.join(", "))),
@@ -221,7 +229,12 @@ impl Assembled {
             Box::new(CheckFn("enforcement", move || {
                 holds(probe::enforces(&in_force.rules.now().policy), "a denied resource would be permitted")
             })),
-        ]
+        ];
+        if let (Some(state), AuditEventMode::Fhir { max_delay, .. }) = (&self.feed_state, &config.audit_event) {
+            let (state, journal, max_delay) = (state.clone(), self.journal.clone(), *max_delay);
+            checks.push(Box::new(CheckFn("audit-events", move || standing::feed(&state, &journal, max_delay))));
+        }
+        checks
     }
 
     /// Starts the work behind the requests.
@@ -262,7 +275,7 @@ fn ship_settings(config: &Config) -> Result<ship::Settings, ServeError> {
 
 /// The feed of AuditEvents, where the configuration asks for one.
 fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> {
-    let AuditEventMode::Fhir(endpoint) = &config.audit_event else { return Ok(None) };
+    let AuditEventMode::Fhir { peer: endpoint, .. } = &config.audit_event else { return Ok(None) };
     let log_key: NoteVerifier = config.sidecar.log_key.parse().map_err(|_| ServeError::LogKey)?;
     let origin = Origin::new(log_key.name()).map_err(|_| ServeError::LogKey)?;
     let settings = audit_event::Settings::new(

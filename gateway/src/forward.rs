@@ -6,7 +6,6 @@
 
 mod reasons;
 
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +13,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use gateway_core::decide::Permit;
-use reqwest::{Certificate, Identity};
-use secrecy::{ExposeSecret as _, SecretString};
-
+use reqwest::StatusCode;
 use tracing::Span;
 
-use crate::config::{PeerConfig, SecretError, SecretSource};
+use crate::config::PeerConfig;
+use crate::peer::{self, Credential, PeerSetup};
 use crate::telemetry::{Metrics, Peer, outgoing};
 use reasons::issue_codes;
 
@@ -146,20 +144,6 @@ async fn collect(mut body: ByteStream, limit: usize) -> Result<Bytes, UpstreamEr
     Ok(whole.into())
 }
 
-/// Why a client of a FHIR server cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamSetup {
-    /// A certificate or key file cannot be read.
-    #[error("{} cannot be read", .0.display())]
-    File(PathBuf),
-    /// The bearer token cannot be read.
-    #[error(transparent)]
-    Credential(#[from] SecretError),
-    /// The certificates or the key are not acceptable.
-    #[error("the client of the FHIR server cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
 /// How long to wait, and for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -174,35 +158,17 @@ pub struct Patience {
 pub struct Upstream {
     client: reqwest::Client,
     base: String,
-    credential: Option<SecretString>,
+    credential: Option<Credential>,
     measured: Option<(Arc<Metrics>, Peer)>,
 }
 
 impl Upstream {
-    /// A client for the server that `peer` names, with the gateway's own identity there. Redirects and environment
-    /// proxies are off: a redirect would carry the gateway's credential and a patient's id elsewhere.
-    pub fn new(peer: &PeerConfig, patience: Patience) -> Result<Self, UpstreamSetup> {
-        let mut client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(patience.connect)
-            .read_timeout(patience.read)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(Duration::from_secs(20));
-        let read = |path: &Path| std::fs::read(path).map_err(|_| UpstreamSetup::File(path.to_owned()));
-        if let Some(authorities) = &peer.ca_file {
-            client = client.tls_certs_only(Certificate::from_pem_bundle(&read(authorities)?)?);
-        }
-        if let Some(files) = &peer.client_certificate {
-            let mut identity = zeroize::Zeroizing::new(read(&files.certificate)?);
-            identity.push(b'\n');
-            identity.extend_from_slice(&zeroize::Zeroizing::new(read(&files.key)?));
-            client = client.identity(Identity::from_pem(&identity)?);
-        }
-        let credential = peer.bearer_token.as_ref().map(SecretSource::read).transpose()?;
+    /// A client for the server that `peer` names, with the gateway's own identity there.
+    pub fn new(peer: &PeerConfig, patience: Patience) -> Result<Self, PeerSetup> {
+        let client = peer::client(peer, patience.connect)?.read_timeout(patience.read).build()?;
+        let credential = peer.bearer_token.clone().map(Credential::new).transpose()?;
         let base = peer.base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client: client.build()?, base, credential, measured: None })
+        Ok(Self { client, base, credential, measured: None })
     }
 
     /// The same client, whose calls are counted and timed as those to `peer`.
@@ -261,7 +227,7 @@ impl Upstream {
             sending = sending.header("cache-control", "no-cache");
         }
         if let Some(credential) = &self.credential {
-            sending = sending.bearer_auth(credential.expose_secret());
+            sending = credential.show(sending);
         }
         if let Some(version) = request.if_match {
             sending = sending.header("if-match", version);
@@ -281,6 +247,10 @@ impl Upstream {
             metrics.call(*peer, sent.as_ref().ok().map(|answer| answer.status().as_u16()), begun.elapsed());
         }
         let answer = sent.map_err(|e| classify_head(&e))?;
+        if let Some(credential) = self.credential.as_ref().filter(|_| answer.status() == StatusCode::UNAUTHORIZED) {
+            // A rotated token: the next request shows the new one.
+            credential.read_again();
+        }
         let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
         let encoded = header("content-encoding").is_some_and(|c| !c.eq_ignore_ascii_case("identity"));
         let json = header("content-type").is_some_and(|t| is_fhir_json(&t));

@@ -62,8 +62,12 @@ impl Port {
         let own = Arc::clone(&healthy);
         let state =
             move || if own.load(Ordering::SeqCst) { Ok(()) } else { Err("backlog of 5 events is over 4".to_owned()) };
-        let checks: Vec<Box<dyn Check>> =
-            vec![Box::new(CheckFn("config", || Ok(()))), Box::new(CheckFn("backlog", state))];
+        let feed = CheckFn("audit-events", || CheckState::Noted("3 events wait".to_owned()));
+        let checks: Vec<Box<dyn Check>> = vec![
+            Box::new(CheckFn("config", || CheckState::Holds)),
+            Box::new(CheckFn("backlog", state)),
+            Box::new(feed),
+        ];
         let token = token.map(|token| SecretString::from(token.to_owned()));
         let audit: Arc<dyn Audit> = Arc::<Journal>::clone(&journal);
         let metrics = Arc::new(Metrics::new(None).unwrap());
@@ -100,12 +104,12 @@ async fn health_is_told_in_short_and_in_full() {
         assert_eq!(headers.get(name).unwrap(), value, "{name}");
     }
     assert!(headers.get("server").is_none());
-    assert_eq!(port.ask("/readyz", None).await.1, "ready\n");
+    assert_eq!(port.ask("/readyz", None).await.1, "ready\n", "a note is no failure");
     port.healthy.store(false, Ordering::SeqCst);
     let (status, body, _) = port.ask("/readyz", None).await;
     assert_eq!((status, body.as_str()), (503, "not ready\n"));
     let (status, body, _) = port.ask("/readyz?verbose", None).await;
-    let listed = "[+] config ok\n[-] backlog failed: backlog of 5 events is over 4\nnot ready\n";
+    let listed = "[+] config ok\n[-] backlog failed: backlog of 5 events is over 4\n[!] audit-events ok, but: 3 events wait\nnot ready\n";
     assert_eq!((status, body.as_str()), (503, listed));
     assert_eq!(port.ask("/livez", None).await.0, 200, "not being ready is no reason to be killed");
     assert!(port.ask("/metrics", None).await.1.contains("sealgate_redactions_total 3"));

@@ -1,7 +1,5 @@
-//! The client of the FHIR server that takes AuditEvents. No redirects, no environment proxies: both would carry the
-//! gateway's credential and patients' ids elsewhere.
+//! The client of the FHIR server that takes AuditEvents.
 
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,28 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use fhir_profiles::audit_event::RECORD_TAG_SYSTEM;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Certificate, Identity, RequestBuilder, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 
-use crate::config::{PeerConfig, SecretError, SecretSource};
+use crate::config::PeerConfig;
+use crate::peer::{self, Credential, PeerSetup};
 
 /// Most bytes of a CapabilityStatement.
 const STATEMENT_LIMIT: usize = 32 << 20;
-
-/// Why the client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum EndpointSetup {
-    /// A certificate or key file cannot be read.
-    #[error("{} cannot be read", .0.display())]
-    File(PathBuf),
-    /// The bearer token cannot be read.
-    #[error(transparent)]
-    Credential(#[from] SecretError),
-    /// The certificates or the key are not acceptable.
-    #[error("the client of the AuditEvent endpoint cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
-}
 
 /// What became of a delivery.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +39,7 @@ enum Way {
 pub(super) struct Endpoint {
     client: reqwest::Client,
     base: String,
-    credential: Option<SecretString>,
+    credential: Option<Credential>,
     /// Whether it offers conditional creates; absent until it was asked.
     offers_conditional: OnceLock<bool>,
     /// Whether they are used: it refuses ids of ours.
@@ -85,34 +69,19 @@ struct Capability {
 }
 
 impl Endpoint {
-    pub(super) fn new(peer: &PeerConfig, connect: Duration, timeout: Duration) -> Result<Self, EndpointSetup> {
-        let mut client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(connect)
-            .timeout(timeout)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(Duration::from_secs(20));
-        let read = |path: &Path| std::fs::read(path).map_err(|_| EndpointSetup::File(path.to_owned()));
-        if let Some(authorities) = &peer.ca_file {
-            client = client.tls_certs_only(Certificate::from_pem_bundle(&read(authorities)?)?);
-        }
-        if let Some(files) = &peer.client_certificate {
-            let mut identity = zeroize::Zeroizing::new(read(&files.certificate)?);
-            identity.push(b'\n');
-            identity.extend_from_slice(&zeroize::Zeroizing::new(read(&files.key)?));
-            client = client.identity(Identity::from_pem(&identity)?);
-        }
-        let credential = peer.bearer_token.as_ref().map(SecretSource::read).transpose()?;
-        let base = peer.base.as_str().trim_end_matches('/').to_owned();
+    pub(super) fn new(peer: &PeerConfig, connect: Duration, timeout: Duration) -> Result<Self, PeerSetup> {
         Ok(Self {
-            client: client.build()?,
-            base,
-            credential,
+            client: peer::client(peer, connect)?.timeout(timeout).build()?,
+            base: peer.base.as_str().trim_end_matches('/').to_owned(),
+            credential: peer.bearer_token.clone().map(Credential::new).transpose()?,
             offers_conditional: OnceLock::new(),
             conditional: AtomicBool::new(false),
         })
+    }
+
+    /// The token that it shows.
+    pub(super) fn credential(&self) -> Option<Credential> {
+        self.credential.clone()
     }
 
     /// Learns once which way the server offers (FHIR R4, RESTful API, "Update as Create", "Conditional create"). Many that
@@ -121,8 +90,8 @@ impl Endpoint {
         if self.offers_conditional.get().is_some() {
             return Ok(());
         }
-        let request = self.with_credential(self.client.get(format!("{}/metadata", self.base)));
-        let mut answer = request.send().await.map_err(|error| transport(&error))?;
+        let metadata = || self.client.get(format!("{}/metadata", self.base));
+        let mut answer = self.ask(metadata).await.map_err(|error| transport(&error))?;
         if answer.status() != StatusCode::OK {
             return Err(format!("capabilities-{}", answer.status().as_u16()));
         }
@@ -162,20 +131,21 @@ impl Endpoint {
     }
 
     async fn send(&self, way: Way, id: &str, body: Bytes) -> Delivery {
-        let request = match way {
-            Way::Put => self.client.put(format!("{}/AuditEvent/{id}", self.base)),
-            Way::ConditionalCreate => {
-                let tag = format!("{RECORD_TAG_SYSTEM}|{id}");
-                let criteria = format!("_tag={}", utf8_percent_encode(&tag, NON_ALPHANUMERIC));
-                self.client.post(format!("{}/AuditEvent", self.base)).header("if-none-exist", criteria)
-            }
+        let request = || {
+            let request = match way {
+                Way::Put => self.client.put(format!("{}/AuditEvent/{id}", self.base)),
+                Way::ConditionalCreate => {
+                    let tag = format!("{RECORD_TAG_SYSTEM}|{id}");
+                    let criteria = format!("_tag={}", utf8_percent_encode(&tag, NON_ALPHANUMERIC));
+                    self.client.post(format!("{}/AuditEvent", self.base)).header("if-none-exist", criteria)
+                }
+            };
+            request
+                .header("content-type", "application/fhir+json; charset=utf-8")
+                .header("prefer", "return=minimal")
+                .body(body.clone())
         };
-        let request = self
-            .with_credential(request)
-            .header("content-type", "application/fhir+json; charset=utf-8")
-            .header("prefer", "return=minimal")
-            .body(body);
-        let answer = match request.send().await {
+        let answer = match self.ask(request).await {
             Ok(answer) => answer,
             Err(error) => return Delivery::Away(transport(&error)),
         };
@@ -186,12 +156,18 @@ impl Endpoint {
         }
     }
 
-    fn with_credential(&self, request: RequestBuilder) -> RequestBuilder {
-        let request = request.header("accept", "application/fhir+json").header("accept-encoding", "identity");
-        match &self.credential {
-            Some(credential) => request.bearer_auth(credential.expose_secret()),
-            None => request,
-        }
+    /// Asks with the gateway's credential; once more where that is refused and another one is there.
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, reqwest::Error> {
+        let sent = async || {
+            let request = request().header("accept", "application/fhir+json").header("accept-encoding", "identity");
+            match &self.credential {
+                Some(credential) => credential.show(request).send().await,
+                None => request.send().await,
+            }
+        };
+        let answer = sent().await?;
+        let refused = answer.status() == StatusCode::UNAUTHORIZED;
+        if refused && self.credential.as_ref().is_some_and(Credential::read_again) { sent().await } else { Ok(answer) }
     }
 }
 

@@ -11,6 +11,7 @@ mod cursor;
 mod endpoint;
 mod map;
 mod map_operation;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +25,12 @@ use tokio::sync::watch;
 use url::Url;
 
 pub use cursor::CursorError;
-pub use endpoint::EndpointSetup;
 pub use map::{Context, Pointing, Unmapped, records};
+pub use state::{FeedState, Standing};
 
 use crate::config::PeerConfig;
 use crate::journal::{Followed, Journal, JournalError};
+use crate::peer::PeerSetup;
 use cursor::{Cursor, Fed, SetAside};
 use endpoint::{Delivery, Endpoint};
 
@@ -42,6 +44,8 @@ const POLL: Duration = Duration::from_millis(250);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often a feed that has stopped tries, and says so.
+const STOPPED: Duration = Duration::from_secs(60);
 /// More records than this refused in a row are no fault of theirs: the endpoint refuses everything, and is waited for.
 const REFUSED_IN_A_ROW: u32 = 16;
 /// Request events that are kept for the events that refer to them.
@@ -66,45 +70,12 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-/// How the feed stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FeedState {
-    /// What it does.
-    pub standing: Standing,
-    /// The journal's position up to which every event was delivered, had nothing to deliver or was set aside.
-    pub position: u64,
-    /// AuditEvents that were delivered since the start.
-    pub delivered: u64,
-    /// Records that the endpoint refuses, or that have no AuditEvent, since the start; they are kept in the cursor's file.
-    pub set_aside: u64,
-}
-
-/// What the feed does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing was delivered yet.
-    #[default]
-    Starting,
-    /// The last round went well.
-    Feeding,
-    /// The last round failed and is tried again.
-    Retrying {
-        /// A code of HTTP or of the transport.
-        why: String,
-    },
-    /// It has stopped: the journal or the cursor cannot be read.
-    Stopped {
-        /// Why.
-        why: String,
-    },
-}
-
 /// Why a feed cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// The client.
     #[error(transparent)]
-    Endpoint(#[from] EndpointSetup),
+    Endpoint(#[from] PeerSetup),
     /// The cursor.
     #[error(transparent)]
     Cursor(#[from] CursorError),
@@ -183,7 +154,7 @@ impl Feed {
         self.state.subscribe()
     }
 
-    /// Feeds until the journal cannot be read; dropped at any point, nothing is lost.
+    /// Feeds for ever; dropped at any point, nothing is lost.
     pub async fn run(mut self) {
         let mut wait = FIRST_WAIT;
         loop {
@@ -204,7 +175,8 @@ impl Feed {
                 Err(Setback::Stop(why)) => {
                     tracing::error!(why, "the feed of AuditEvents has stopped; the journal is unharmed");
                     self.stands(Standing::Stopped { why });
-                    return;
+                    self.position = None;
+                    tokio::time::sleep(STOPPED).await;
                 }
             }
         }
@@ -223,11 +195,15 @@ impl Feed {
     /// CRASH: the cursor moves after the deliveries. What was delivered and not noted is delivered again under its id.
     async fn round(&mut self) -> Result<bool, Setback> {
         let position = self.start().await?;
-        self.endpoint.learn().await.map_err(Setback::Retry)?;
         let followed = self.read(move |journal| journal.follow(position, BATCH)).await?;
+        self.waits_since(&followed);
         if followed.is_empty() {
             return Ok(false);
         }
+        if let Some(credential) = self.endpoint.credential() {
+            self.blocking(move || Ok(credential.look())).await?;
+        }
+        self.endpoint.learn().await.map_err(Setback::Retry)?;
         let mut fed = None;
         let mut set_aside = Vec::new();
         let mut setback = None;
@@ -273,6 +249,12 @@ impl Feed {
         setback.map_or(Ok(true), Err)
     }
 
+    /// Notes since when the first of these waits.
+    fn waits_since(&self, followed: &[Followed]) {
+        let oldest = followed.iter().find_map(|record| record.opening.as_ref()).map(|opening| opening.event.at);
+        self.state.send_modify(|state| state.oldest = oldest);
+    }
+
     async fn keep(&mut self, fed: Fed, set_aside: Vec<SetAside>, delivered: u64) -> Result<(), Setback> {
         for record in &set_aside {
             tracing::error!(
@@ -285,11 +267,7 @@ impl Feed {
         let cursor = Arc::clone(&self.cursor);
         self.blocking(move || cursor.keep(&fed, &set_aside).map_err(|error| Setback::Stop(error.to_string()))).await?;
         self.position = Some(fed.position);
-        self.state.send_modify(|state| {
-            state.position = fed.position;
-            state.delivered += delivered;
-            state.set_aside += aside;
-        });
+        self.state.send_modify(|state| state.fed(fed.position, delivered, aside));
         Ok(())
     }
 

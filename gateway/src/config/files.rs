@@ -21,10 +21,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         peer("consent_source", &config.consent_source.peer, findings);
     }
     match &config.audit_event {
-        AuditEventMode::Fhir(own) if *own != config.upstream.peer => {
+        AuditEventMode::Fhir { peer: own, .. } if *own != config.upstream.peer => {
             peer("audit_event", own, findings);
         }
-        AuditEventMode::Fhir(_) | AuditEventMode::Journal => {}
+        AuditEventMode::Fhir { .. } | AuditEventMode::Journal => {}
     }
     readable("journal.kek_file", &config.journal.kek_file, findings);
     match &config.sidecar.address {

@@ -342,7 +342,12 @@ pub enum AuditEventMode {
     /// Journal only.
     Journal,
     /// Created on this FHIR server too.
-    Fhir(PeerConfig),
+    Fhir {
+        /// The server.
+        peer: PeerConfig,
+        /// How long an event may wait for it before the gateway is not ready; absent: for ever.
+        max_delay: Option<Duration>,
+    },
 }
 
 /// `[admin]`

@@ -341,6 +341,9 @@ pub(super) struct RawAuditEvent {
     pub(super) mode: Option<RawAuditEventMode>,
     /// Base URL of that FHIR server; default: the upstream's, with the upstream's credential.
     pub(super) base: Option<String>,
+    /// How long an event may wait for that server before the gateway is not ready; default: for ever, since a slow or
+    /// absent audit repository must not stop care. Readiness and metrics tell of it either way.
+    pub(super) max_delay: Option<String>,
     /// The gateway's own credential and trust towards it.
     #[serde(flatten)]
     #[schemars(flatten)]

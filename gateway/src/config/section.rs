@@ -90,10 +90,7 @@ impl<'a> Section<'a> {
         let Some(text) = text else {
             return Some(default);
         };
-        self.parsed(name, text, |text| match units::duration(text) {
-            Some(duration) if !duration.is_zero() => Ok(duration),
-            _ => Err(("not a duration above zero", "write it as 500ms, 30s, 5m, 12h or 7d")),
-        })
+        self.parsed(name, text, above_zero)
     }
 
     pub(super) fn size(&mut self, name: &str, text: Option<&str>, default: u64) -> Option<u64> {
@@ -181,6 +178,13 @@ pub(super) fn base_url(text: &str) -> Result<Url, Fault> {
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| ("not an address and port", "write it as 0.0.0.0:8443 or [::]:8443"))
+}
+
+pub(super) fn above_zero(text: &str) -> Result<Duration, Fault> {
+    match units::duration(text) {
+        Some(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(("not a duration above zero", "write it as 500ms, 30s, 5m, 12h or 7d")),
+    }
 }
 
 pub(super) fn file_path(text: &str) -> Result<PathBuf, Fault> {

@@ -188,6 +188,18 @@ fn faults_are_found_where_they_are() {
             &["server.cors_origins[0]", "server.cors_origins[1]"],
         ),
         ("[server]", "[server]\nworkers = 1.5", &["server.workers"]),
+        (
+            "[admin]",
+            "[audit_event]\nmax_delay = \"5m\"\nbase = \"https://a\"\n[admin]",
+            &["audit_event.base", "audit_event.max_delay"],
+        ),
+        ("[admin]", "[audit_event]\nmode = \"fhir\"\nmax_delay = \"soon\"\n[admin]", &["audit_event.max_delay"]),
+        // Each AuditEvent would pass the gateway and make further ones.
+        (
+            "[admin]",
+            "[audit_event]\nmode = \"fhir\"\nbase = \"http://127.0.0.1:8080/fhir/\"\n[admin]",
+            &["audit_event.base"],
+        ),
     ];
     for (from, to, expected) in rows {
         let text = LEAST.replace(from, to);

@@ -11,13 +11,14 @@ use std::time::Duration;
 use gateway_core::interaction::MAX_QUERY;
 use gateway_core::policy::ConsentSettings;
 use serde_json::Value;
+use url::Url;
 
 use super::problem::Findings;
 use super::raw::{
     Raw, RawAdmin, RawAuditEvent, RawAuditEventMode, RawConsentSource, RawFhirVersion, RawJournal, RawLimits,
     RawLogFormat, RawPeer, RawServer, RawSidecar, RawTelemetry, RawTls, RawUpstream,
 };
-use super::section::{Fault, Section, base_url, file_path, not_empty, socket_address};
+use super::section::{Fault, Section, above_zero, base_url, file_path, not_empty, socket_address};
 use super::{
     AdminConfig, AuditEventMode, Config, ConsentSourceConfig, FhirVersion, JournalConfig, Limits, LogFormat,
     OrganisationConfig, PeerConfig, ServerConfig, SidecarAddress, SidecarConfig, TelemetryConfig, TlsFiles,
@@ -49,7 +50,9 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
     let upstream_peer = upstream.as_ref().map(|upstream| &upstream.peer);
     let consent_source =
         consent_source(&raw.consent_source.unwrap_or_default(), upstream_peer, &mut root.below("consent_source"));
-    let audit_event = audit_event(&raw.audit_event.unwrap_or_default(), upstream_peer, &mut root.below("audit_event"));
+    let public_base = server.as_ref().map(|server| &server.public_base);
+    let audit_event =
+        audit_event(&raw.audit_event.unwrap_or_default(), upstream_peer, public_base, &mut root.below("audit_event"));
     let consent = settings::consent(raw.consent.unwrap_or_default(), &mut root.below("consent"));
     let redactions: Vec<_> = raw
         .redaction
@@ -252,17 +255,29 @@ fn consent_source(
 fn audit_event(
     raw: &RawAuditEvent,
     upstream: Option<&PeerConfig>,
+    public_base: Option<&Url>,
     section: &mut Section<'_>,
 ) -> Option<AuditEventMode> {
+    let max_delay = section.optional("max_delay", raw.max_delay.as_deref(), above_zero);
     match raw.mode.unwrap_or(RawAuditEventMode::Journal) {
         RawAuditEventMode::Fhir => {
-            peer_or_upstream(raw.base.as_deref(), &raw.peer, upstream, section).map(AuditEventMode::Fhir)
+            let peer = peer_or_upstream(raw.base.as_deref(), &raw.peer, upstream, section)?;
+            if public_base.is_some_and(|public| *public == peer.base) {
+                let cure = "name the FHIR server behind it, or an audit repository";
+                section.fault("base", "it is this gateway: each AuditEvent would make further ones", cure);
+                return None;
+            }
+            Some(AuditEventMode::Fhir { peer, max_delay: max_delay? })
         }
-        RawAuditEventMode::Journal if raw.base.is_some() => {
-            section.fault("base", "it is not used in this mode", "write mode = \"fhir\", or remove this key");
-            None
+        RawAuditEventMode::Journal => {
+            let stray = [("base", raw.base.is_some()), ("max_delay", raw.max_delay.is_some())];
+            let mut stray = stray.into_iter().filter(|(_, written)| *written).peekable();
+            let none = stray.peek().is_none();
+            for (name, _) in stray {
+                section.fault(name, "it is not used in this mode", "write mode = \"fhir\", or remove this key");
+            }
+            none.then_some(AuditEventMode::Journal)
         }
-        RawAuditEventMode::Journal => Some(AuditEventMode::Journal),
     }
 }
 

@@ -129,13 +129,68 @@ async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, Unanswered>
     Ok(answer)
 }
 
+/// How a call failed, as a code that [`crate::standing`] puts into words.
 fn failure(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
+    if let Some(tls) = tls_below(error) {
+        certificates(tls)
+    } else if error.is_timeout() {
         "time-out"
     } else if error.is_connect() {
         "no-connection"
     } else {
         "broken-connection"
+    }
+}
+
+/// The failure of TLS that lies below, where one does.
+fn tls_below<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // An I/O error passes over the error that it holds when it is asked for its source.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn certificates(error: &rustls::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
+    if let Error::AlertReceived(alert) = error {
+        return if *alert == Alert::CertificateExpired {
+            "own-certificate-expired"
+        } else if matches!(
+            alert,
+            Alert::UnknownCA
+                | Alert::BadCertificate
+                | Alert::CertificateUnknown
+                | Alert::CertificateRequired
+                | Alert::CertificateRevoked
+                | Alert::UnsupportedCertificate
+                | Alert::DecryptError
+                | Alert::AccessDenied
+        ) {
+            "own-certificate-refused"
+        } else {
+            "tls"
+        };
+    }
+    let Error::InvalidCertificate(wrong) = error else { return "tls" };
+    if matches!(wrong, Wrong::UnknownIssuer) {
+        "log-certificate-issuer"
+    } else if matches!(wrong, Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) {
+        "log-certificate-name"
+    } else if matches!(
+        wrong,
+        Wrong::Expired | Wrong::ExpiredContext { .. } | Wrong::NotValidYet | Wrong::NotValidYetContext { .. }
+    ) {
+        "log-certificate-time"
+    } else {
+        "log-certificate"
     }
 }
 

@@ -12,6 +12,7 @@ use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 
+use super::feed::{FeedGauges, FeedReading};
 use super::measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
 
 /// Bounds of durations in seconds (OpenTelemetry semantic conventions, `http.server.request.duration`, and finer below).
@@ -45,6 +46,7 @@ pub struct Metrics {
     journal: GaugeVec,
     journal_source: Arc<OnceLock<JournalSource>>,
     otlp: Option<Instruments>,
+    meter: Option<Meter>,
 }
 
 type JournalSource = Box<dyn Fn() -> JournalReading + Send + Sync>;
@@ -131,6 +133,7 @@ impl Metrics {
             )?,
             journal: gauges(&registry, "sealgate_journal", "The journal, by what is measured.", &["measure"])?,
             otlp: otlp.map(|provider| Instruments::new(&provider.meter("fhir-gateway"), &journal_source)),
+            meter: otlp.map(|provider| provider.meter("fhir-gateway")),
             journal_source,
             registry,
         })
@@ -251,6 +254,19 @@ impl Metrics {
     /// Where readings of the journal come from; the first one given counts. It is asked at each scrape and export.
     pub fn watch_journal(&self, source: impl Fn() -> JournalReading + Send + Sync + 'static) {
         let _ = self.journal_source.set(Box::new(source));
+    }
+
+    /// Where readings of the feed of AuditEvents come from. It is asked at each scrape and export.
+    ///
+    /// # Errors
+    /// There is a feed already.
+    pub fn watch_feed(&self, source: impl Fn() -> FeedReading + Send + Sync + 'static) -> Result<(), MetricsFault> {
+        let gauges = FeedGauges::new(source)?;
+        if let Some(meter) = &self.meter {
+            gauges.export(meter);
+        }
+        self.registry.register(Box::new(gauges))?;
+        Ok(())
     }
 
     /// The Prometheus text format 0.0.4.

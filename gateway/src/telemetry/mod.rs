@@ -9,6 +9,7 @@
 //! `resource_type`, `rule`, `policies`, `outcome`, `entries`, `bytes`, `duration_ms`, `issuer`, `client`, `file`, `key`,
 //! `peer`, `error` (of our own error types, which hold no values), `warning`, `check`, `reason`, `version`, `listen`.
 
+mod feed;
 mod measured;
 mod metrics;
 mod trace;
@@ -31,6 +32,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
+pub use feed::FeedReading;
 pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};

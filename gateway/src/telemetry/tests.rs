@@ -33,6 +33,16 @@ fn metrics_have_the_names_of_the_conventions_and_the_values_that_were_measured()
     metrics.consent_cache(CacheResult::Hit);
     metrics.consent_age(Duration::from_secs(2));
     metrics.watch_journal(|| JournalReading { unshipped: 7, writable: true, ..JournalReading::default() });
+    let fed = FeedReading {
+        behind: 4,
+        oldest_age: Duration::from_millis(1500),
+        last_success: Some(evidence::ids::Timestamp::from_unix_millis(1_700_000_000_500).unwrap()),
+        set_aside: 1,
+        stopped: true,
+        ..FeedReading::default()
+    };
+    metrics.watch_feed(move || fed).unwrap();
+    assert!(metrics.watch_feed(FeedReading::default).is_err(), "there is one feed");
     let at_work = metrics.active();
     let text = metrics.render().unwrap();
     for line in [
@@ -51,6 +61,12 @@ fn metrics_have_the_names_of_the_conventions_and_the_values_that_were_measured()
         "sealgate_consent_age_seconds_count 1",
         "sealgate_journal{measure=\"unshipped_events\"} 7",
         "sealgate_journal{measure=\"writable\"} 1",
+        "sealgate_audit_event_feed_behind_events 4",
+        "sealgate_audit_event_feed_oldest_seconds 1.5",
+        "sealgate_audit_event_feed_last_success_timestamp_seconds 1700000000.5",
+        "sealgate_audit_event_feed_delivered 0",
+        "sealgate_audit_event_feed_set_aside 1",
+        "sealgate_audit_event_feed_stopped 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
     }

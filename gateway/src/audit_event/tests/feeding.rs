@@ -276,6 +276,51 @@ async fn the_token_is_shown_and_the_cursor_is_the_owners_only() {
 }
 
 #[tokio::test]
+async fn a_rotated_token_is_shown_at_once_and_a_revoked_one_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, journal) = (Server::start(puts()), journal(directory.path()));
+    record(&journal, 1).await;
+    let token = directory.path().join("token");
+    std::fs::write(&token, "first").unwrap();
+    let mut settings = settings(&server, directory.path());
+    settings.endpoint.bearer_token = Some(SecretSource::File(token.clone()));
+    let feed = Feed::new(settings, journal.clone()).unwrap();
+    let mut state = feed.state();
+    let store = Arc::clone(&server.store);
+    let shown = || store.lock().unwrap().authorization.clone();
+    let course = async {
+        state.wait_for(|state| state.position == 2).await.unwrap();
+        assert_eq!(shown().as_deref(), Some("Bearer first"));
+        // The old one is still taken: the changed file is enough.
+        std::fs::write(&token, "second").unwrap();
+        record(&journal, 1).await;
+        state.wait_for(|state| state.position == 4).await.unwrap();
+        assert_eq!(shown().as_deref(), Some("Bearer second"));
+        // Nobody has the new one yet: it waits, and says why.
+        store.lock().unwrap().takes_token = Some("third".to_owned());
+        record(&journal, 1).await;
+        state.wait_for(|state| state.standing == Standing::Retrying { why: "401".to_owned() }).await.unwrap();
+        assert!(state.borrow().oldest.is_some());
+        std::fs::write(&token, "third").unwrap();
+        state.wait_for(|state| state.position == 6).await.unwrap();
+        // Unchanged by its stamp, as on a file system of coarse times, but refused: it is read again.
+        let stamp = std::fs::metadata(&token).unwrap().modified().unwrap();
+        store.lock().unwrap().takes_token = Some("forth".to_owned());
+        let file = std::fs::OpenOptions::new().write(true).open(&token).unwrap();
+        std::io::Write::write_all(&mut &file, b"forth").unwrap();
+        file.set_modified(stamp).unwrap();
+        record(&journal, 1).await;
+        state.wait_for(|state| state.position == 8 && state.oldest.is_none()).await.unwrap();
+    };
+    tokio::select! {
+        done = tokio::time::timeout(Duration::from_secs(30), course) => done.expect("the feed did not go on"),
+        () = feed.run() => panic!("the feed ended"),
+    }
+    assert_eq!(shown().as_deref(), Some("Bearer forth"));
+    assert_eq!(server.store.lock().unwrap().events.len(), 8);
+}
+
+#[tokio::test]
 async fn records_whose_key_was_erased_are_passed_over() {
     let directory = tempfile::tempdir().unwrap();
     let (server, journal) = (Server::start(puts()), journal(directory.path()));
@@ -299,9 +344,8 @@ async fn a_record_that_was_altered_stops_the_feed() {
     assert_eq!(file.execute("UPDATE record SET payload = randomblob(99) WHERE position = 3", []).unwrap(), 1);
     drop(file);
     let feed = Feed::new(settings(&server, directory.path()), journal).unwrap();
-    let state = feed.state();
-    tokio::time::timeout(Duration::from_secs(30), feed.run()).await.expect("the feed goes on");
+    let state = run_until(feed, |state| matches!(state.standing, Standing::Stopped { .. })).await;
     let why = "record 2 was altered: its payload fails authentication".to_owned();
-    assert_eq!(state.borrow().standing, Standing::Stopped { why });
+    assert_eq!((state.standing, state.last_success), (Standing::Stopped { why }, None));
     assert_eq!(server.store.lock().unwrap().deliveries, 0);
 }

@@ -26,6 +26,8 @@ pub(super) struct Store {
     pub(super) offers: Value,
     /// Whether it takes ids of clients although it does not say so, as HAPI does.
     pub(super) takes_ids: bool,
+    /// The only bearer token that is taken.
+    pub(super) takes_token: Option<String>,
     /// `Authorization` as it last came.
     pub(super) authorization: Option<String>,
 }
@@ -65,6 +67,10 @@ async fn answer(request: HttpRequest, body: web::Bytes, store: web::Data<Mutex<S
     let mut store = store.lock().unwrap();
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     store.authorization = header("authorization");
+    let wanted = store.takes_token.as_ref().map(|token| format!("Bearer {token}"));
+    if wanted.is_some() && wanted != store.authorization {
+        return HttpResponse::Unauthorized().finish();
+    }
     if let Some(status) = store.answers {
         let status = actix_web::http::StatusCode::from_u16(status).unwrap();
         return HttpResponse::build(status).insert_header(("location", "/elsewhere")).finish();
