@@ -116,6 +116,11 @@ impl Window {
         Counts { bytes: self.bytes.len() as u64, ..self.counts }
     }
 
+    /// Whether the answer ends with this window.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
     /// The resources without an owner that this window discloses.
     pub(crate) fn universal(&self) -> &[UniversalUse] {
         &self.universal

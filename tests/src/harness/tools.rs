@@ -27,9 +27,9 @@ pub struct Tools {
     folder: PathBuf,
 }
 
-/// HAPI as it is called: a program and its leading arguments.
+/// A Java program as it is called: the virtual machine and its leading arguments.
 #[derive(Debug, Clone)]
-pub struct HapiProgram {
+pub struct JavaProgram {
     /// The Java virtual machine.
     pub java: PathBuf,
     /// Everything up to and with the main class.
@@ -54,7 +54,7 @@ impl Tools {
     ///
     /// # Errors
     /// Without Java 17, Maven or, the first time, a network.
-    pub async fn hapi(&self) -> Result<HapiProgram> {
+    pub async fn hapi(&self) -> Result<JavaProgram> {
         let java = java().await?;
         let sources = workspace::package("hapi");
         let digest = digest_of(&sources, &java.version)?;
@@ -62,7 +62,7 @@ impl Tools {
         self.once(&home, async |fresh: &Path| {
             say::while_running(
                 "building HAPI FHIR with Maven (about 300 MB to download, once)",
-                build_hapi(&sources, fresh),
+                build_java(&sources, fresh, "hapi-launcher"),
             )
             .await
         })
@@ -82,7 +82,7 @@ impl Tools {
             arguments.insert(0, format!("-XX:SharedArchiveFile={}", archive.display()));
             arguments.insert(0, "-Xlog:disable".to_owned());
         }
-        Ok(HapiProgram { java: java.program, arguments })
+        Ok(JavaProgram { java: java.program, arguments })
     }
 
     /// anvil, as `anchor-sidecar/contracts/package.json` pins it; `SEALGATE_ANVIL` names another one.
@@ -130,6 +130,48 @@ impl Tools {
                     && path.parent().is_some_and(|folder| folder.ends_with("bin"))
         })?
         .context("the package rotel holds no program of that name")
+    }
+
+    /// google/fhir-gateway with the launcher of `tests/google-gateway`, built by Maven on first use.
+    ///
+    /// # Errors
+    /// Without Java 17, Maven or, the first time, a network.
+    pub async fn google_gateway(&self) -> Result<JavaProgram> {
+        let java = java().await?;
+        let sources = workspace::package("google-gateway");
+        let home = self.folder.join(format!("google-gateway-{}", digest_of(&sources, &java.version)?));
+        self.once(&home, async |fresh: &Path| {
+            let built = build_java(&sources, fresh, "google-gateway-launcher");
+            say::while_running("building google/fhir-gateway with Maven (about 60 MB to download, once)", built).await
+        })
+        .await?;
+        let class_path =
+            format!("{}:{}/*", home.join("google-gateway-launcher.jar").display(), home.join("lib").display());
+        let arguments = ["-Xmx1g", "-cp", &class_path, "sealgate.google.Launcher"].map(str::to_owned).to_vec();
+        Ok(JavaProgram { java: java.program, arguments })
+    }
+
+    /// Programs out of packages of this machine's Debian, unpacked and not installed: the folder that takes the root's place.
+    ///
+    /// # Errors
+    /// On another system than Debian or, the first time, without a network.
+    pub async fn debian(&self, name: &str, packages: &[&str]) -> Result<PathBuf> {
+        let home = self.folder.join(format!("debian-{name}"));
+        self.once(&home, async |fresh: &Path| {
+            require("apt-get", "these programs come from Debian's packages").await?;
+            let mut get = Command::new("apt-get");
+            get.args(["download", "--quiet", "--quiet"]).args(packages).current_dir(fresh);
+            say::while_running(&format!("fetching {name} from Debian (once)"), run(get)).await?;
+            for package in packages_in(fresh)? {
+                let mut unpack = Command::new("dpkg");
+                unpack.arg("-x").arg(&package).arg(fresh);
+                run(unpack).await?;
+                fs::remove_file(&package)?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(home)
     }
 
     /// Makes a folder once: `fill` works on a fresh one, which takes the name only when all went well.
@@ -181,7 +223,7 @@ async fn java() -> Result<Java> {
 }
 
 /// Builds beside the sources' copy, so that the source tree stays as it is.
-async fn build_hapi(sources: &Path, home: &Path) -> Result<()> {
+async fn build_java(sources: &Path, home: &Path, name: &str) -> Result<()> {
     require("mvn", "install Apache Maven 3.8 or newer (Debian: maven)").await?;
     let work = home.join("build");
     copy_tree(sources, &work)?;
@@ -193,7 +235,7 @@ async fn build_hapi(sources: &Path, home: &Path) -> Result<()> {
         .arg(format!("-DoutputDirectory={}", home.join("lib").display()))
         .current_dir(&work);
     run(maven).await?;
-    fs::rename(work.join("target/hapi-launcher-1.jar"), home.join("hapi-launcher.jar"))
+    fs::rename(work.join(format!("target/{name}-1.jar")), home.join(format!("{name}.jar")))
         .context("Maven built no launcher")?;
     fs::remove_dir_all(&work)?;
     Ok(())
@@ -282,6 +324,17 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         fs::copy(&file, &target)?;
     }
     Ok(())
+}
+
+fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut packages = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("deb")) {
+            packages.push(path);
+        }
+    }
+    Ok(packages)
 }
 
 fn anvil_below(home: &Path) -> Result<PathBuf> {

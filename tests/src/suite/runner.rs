@@ -128,7 +128,10 @@ async fn unit_tests() -> Result<Tally> {
     let (folder, _) = workspace::programs()?;
     let target = folder.parent().context("a target folder has a parent")?;
     let mut cargo = Command::new(workspace::environment("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--workspace", "--no-fail-fast", "--target-dir"]).arg(target).current_dir(workspace::root()?);
+    cargo
+        .args(["test", "--workspace", "--features", "e2e/bench", "--no-fail-fast", "--target-dir"])
+        .arg(target)
+        .current_dir(workspace::root()?);
     counted("cargo test", cargo).await
 }
 
