@@ -279,7 +279,7 @@ fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> 
     let log_key: NoteVerifier = config.sidecar.log_key.parse().map_err(|_| ServeError::LogKey)?;
     let origin = Origin::new(log_key.name()).map_err(|_| ServeError::LogKey)?;
     let settings = audit_event::Settings::new(
-        endpoint.clone(),
+        (**endpoint).clone(),
         &config.journal.path,
         &config.server.public_base,
         &config.upstream.peer.base,

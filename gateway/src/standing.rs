@@ -93,10 +93,10 @@ mod tests {
 
     use super::*;
 
-    fn judged(standing: Standing, age: u64, max_delay: Option<u64>) -> CheckState {
+    fn judged(standing: &Standing, age: u64, max_delay: Option<u64>) -> CheckState {
         let behind = u64::from(age > 0) * 3;
         let reading = FeedReading { behind, oldest_age: Duration::from_secs(age), ..FeedReading::default() };
-        judge(&standing, &reading, max_delay.map(Duration::from_secs))
+        judge(standing, &reading, max_delay.map(Duration::from_secs))
     }
 
     #[test]
@@ -104,14 +104,14 @@ mod tests {
         let away = || Standing::Retrying { why: "no-connection".to_owned() };
         let stopped = || Standing::Stopped { why: "a disk".to_owned() };
         let waits = "they wait for the FHIR server (no-connection): 3 events, the oldest 90 s old";
-        assert_eq!(judged(Standing::Feeding, 0, None), CheckState::Holds);
-        assert_eq!(judged(Standing::Feeding, 90, None), CheckState::Holds, "it is at work");
-        assert_eq!(judged(away(), 90, None), CheckState::Noted(waits.to_owned()));
-        assert_eq!(judged(away(), 90, Some(120)), CheckState::Noted(waits.to_owned()));
-        assert_eq!(judged(away(), 90, Some(60)), CheckState::Fails(waits.to_owned()));
-        assert!(matches!(judged(stopped(), 90, None), CheckState::Noted(note) if note.contains("stopped (a disk)")));
-        assert!(matches!(judged(stopped(), 90, Some(60)), CheckState::Fails(_)));
-        assert!(matches!(judged(Standing::Feeding, 90, Some(60)), CheckState::Fails(_)), "slow is late too");
+        assert_eq!(judged(&Standing::Feeding, 0, None), CheckState::Holds);
+        assert_eq!(judged(&Standing::Feeding, 90, None), CheckState::Holds, "it is at work");
+        assert_eq!(judged(&away(), 90, None), CheckState::Noted(waits.to_owned()));
+        assert_eq!(judged(&away(), 90, Some(120)), CheckState::Noted(waits.to_owned()));
+        assert_eq!(judged(&away(), 90, Some(60)), CheckState::Fails(waits.to_owned()));
+        assert!(matches!(judged(&stopped(), 90, None), CheckState::Noted(note) if note.contains("stopped (a disk)")));
+        assert!(matches!(judged(&stopped(), 90, Some(60)), CheckState::Fails(_)));
+        assert!(matches!(judged(&Standing::Feeding, 90, Some(60)), CheckState::Fails(_)), "slow is late too");
         let aside = FeedReading { set_aside: 2, ..FeedReading::default() };
         assert!(matches!(judge(&Standing::Feeding, &aside, None), CheckState::Noted(note) if note.starts_with('2')));
     }

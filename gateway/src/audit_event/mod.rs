@@ -201,7 +201,11 @@ impl Feed {
             return Ok(false);
         }
         if let Some(credential) = self.endpoint.credential() {
-            self.blocking(move || Ok(credential.look())).await?;
+            let look = move || {
+                credential.look();
+                Ok(())
+            };
+            self.blocking(look).await?;
         }
         self.endpoint.learn().await.map_err(Setback::Retry)?;
         let mut fed = None;

@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         peer("consent_source", &config.consent_source.peer, findings);
     }
     match &config.audit_event {
-        AuditEventMode::Fhir { peer: own, .. } if *own != config.upstream.peer => {
+        AuditEventMode::Fhir { peer: own, .. } if **own != config.upstream.peer => {
             peer("audit_event", own, findings);
         }
         AuditEventMode::Fhir { .. } | AuditEventMode::Journal => {}

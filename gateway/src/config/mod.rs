@@ -344,7 +344,7 @@ pub enum AuditEventMode {
     /// Created on this FHIR server too.
     Fhir {
         /// The server.
-        peer: PeerConfig,
+        peer: Box<PeerConfig>,
         /// How long an event may wait for it before the gateway is not ready; absent: for ever.
         max_delay: Option<Duration>,
     },

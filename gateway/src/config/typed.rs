@@ -267,7 +267,7 @@ fn audit_event(
                 section.fault("base", "it is this gateway: each AuditEvent would make further ones", cure);
                 return None;
             }
-            Some(AuditEventMode::Fhir { peer, max_delay: max_delay? })
+            Some(AuditEventMode::Fhir { peer: Box::new(peer), max_delay: max_delay? })
         }
         RawAuditEventMode::Journal => {
             let stray = [("base", raw.base.is_some()), ("max_delay", raw.max_delay.is_some())];

@@ -203,7 +203,7 @@ fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u6
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
-                _ => std::thread::sleep(PAUSE),
+                StepResult::Busy | StepResult::Locked | _ => std::thread::sleep(PAUSE),
             }
         }
     }

@@ -3,7 +3,8 @@
 use super::*;
 
 fn shown(credential: &Credential) -> String {
-    let request = credential.show(reqwest::Client::new().get("http://127.0.0.1:9/")).build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let request = credential.show(client.get("http://127.0.0.1:9/")).build().unwrap();
     let header = request.headers().get("authorization").unwrap();
     assert!(header.is_sensitive());
     header.to_str().unwrap().to_owned()

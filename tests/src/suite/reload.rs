@@ -52,15 +52,15 @@ async fn decided_under(gateway: &Gateway, requests: impl Iterator<Item = Uuid>) 
 }
 
 /// The one event of a change: its place in the journal, its id.
-fn changes(gateway: &Gateway) -> Result<Vec<(u64, Uuid)>> {
+fn changes(gateway: &Gateway) -> Result<Vec<(i64, Uuid)>> {
     let journal = Connection::open_with_flags(&gateway.journal, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut statement =
         journal.prepare("SELECT position, event FROM record WHERE kind = 'policy-change' ORDER BY position")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 16]>(1)?)))?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)))?;
     rows.map(|row| row.map(|(position, id)| (position, Uuid::from_bytes(id))).map_err(Into::into)).collect()
 }
 
-fn place(gateway: &Gateway, request: Uuid) -> Result<u64> {
+fn place(gateway: &Gateway, request: Uuid) -> Result<i64> {
     let journal = Connection::open_with_flags(&gateway.journal, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let query = "SELECT position FROM record WHERE event = ?1";
     journal.query_row(query, [request.as_bytes().as_slice()], |row| row.get(0)).context("not in the journal")
