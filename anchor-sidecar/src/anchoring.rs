@@ -1,7 +1,6 @@
 //! anchor → confirm: the sender on a thread of its own, and what follows from what it sees on the chain.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -20,9 +19,11 @@ use crate::{
         signer::{LocalKey, SignerError},
     },
     anchors::Anchors,
+    clock,
     compare::Claim,
     config::AnchorConfig,
     log::{Log, LogError},
+    overdue::Unanchored,
     public::SenderView,
     rpc::{Rpc, RpcError, RpcLimits},
     sequence::size_of,
@@ -157,29 +158,29 @@ pub async fn follow(log: Arc<Log>, mut status: watch::Receiver<AnchorStatus>) ->
     }
 }
 
-/// Most sizes remembered for the age of what is not anchored; a day of a busy log without any anchor.
-const SAMPLES: usize = 86_400;
-
-/// Measures once a second how far the anchors are behind, for `/metrics`.
-pub async fn measure(log: Arc<Log>, mut status: watch::Receiver<AnchorStatus>) {
-    let mut samples: VecDeque<(u64, Instant)> = VecDeque::new();
+/// Measures once a second how far the anchors are behind, for `/metrics`, and raises the alarm when that is too long,
+/// whatever the reason.
+pub async fn measure(log: Arc<Log>, mut status: watch::Receiver<AnchorStatus>, overdue_after: Duration) {
+    let mut unanchored = found(&log).await;
+    let mut overdue = false;
     let mut timed = None;
     loop {
         let metrics = &log.metrics;
         let now = status.borrow_and_update().clone();
-        let (size, anchored) =
-            (size_of(&log.sequenced), now.last_final.as_ref().map_or(0, |head| head.head.size.get()));
-        if samples.back().map_or(anchored, |(size, _)| *size) < size && samples.len() < SAMPLES {
-            samples.push_back((size, Instant::now()));
+        let anchored = now.last_final.as_ref().map_or(0, |head| head.head.size.get());
+        unanchored.see(size_of(&log.sequenced), anchored, Instant::now());
+        let age = unanchored.age(Instant::now());
+        metrics.unanchored.set(signed(unanchored.leaves()));
+        metrics.unanchored_age.set(age.as_secs_f64());
+        if overdue != (age > overdue_after) {
+            overdue = !overdue;
+            tell(overdue, unanchored.leaves(), age, &now);
         }
-        while samples.front().is_some_and(|(size, _)| *size <= anchored) {
-            samples.pop_front();
-        }
-        metrics.unanchored.set(signed(size.saturating_sub(anchored)));
-        metrics.unanchored_age.set(samples.front().map_or(0.0, |(_, since)| since.elapsed().as_secs_f64()));
+        metrics.anchor_overdue.set(i64::from(overdue));
         metrics.anchor_blind.set(i64::from(now.blind.is_some()));
         metrics.anchor_stopped.set(i64::from(now.stopped.is_some()));
-        metrics.anchor_alarm.set(i64::from(now.state.is_some_and(crate::anchor::state::Waiting::is_alarm)));
+        let waits = now.state.is_some_and(crate::anchor::state::Waiting::is_alarm);
+        metrics.anchor_alarm.set(i64::from(waits || overdue));
         metrics.anchors_pending.set(i64::try_from(now.pending.len()).unwrap_or(i64::MAX));
         let runway = now.runway_anchors.and_then(|anchors| anchors.parse::<f64>().ok());
         metrics.runway.set(runway.unwrap_or(0.0));
@@ -197,6 +198,27 @@ pub async fn measure(log: Arc<Log>, mut status: watch::Receiver<AnchorStatus>) {
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// What waits at the start: the newest final anchor is on disk, whether the chain can be seen or not.
+async fn found(log: &Arc<Log>) -> Unanchored {
+    let anchors = Anchors::of_log(log.dir());
+    let newest = tokio::task::spawn_blocking(move || anchors.newest()).await;
+    let newest = newest.ok().and_then(Result::ok).flatten();
+    let anchored = newest.as_ref().map_or(0, |anchor| anchor.size.get());
+    let time = newest.and_then(|anchor| decode_header(anchor.header_rlp.as_ref()).ok()).map(|header| header.time);
+    let age = time.zip(clock::now()).map_or(0, |(time, now)| now.unix_millis().saturating_sub(time.unix_millis()));
+    Unanchored::found(size_of(&log.sequenced), anchored, Duration::from_millis(age), Instant::now())
+}
+
+fn tell(overdue: bool, leaves: u64, age: Duration, status: &AnchorStatus) {
+    if overdue {
+        let state = status.state.map(tracing::field::debug);
+        let (seconds, blind) = (age.as_secs(), status.blind.is_some());
+        tracing::error!(leaves, seconds, blind, state, "anchoring is overdue; the log goes on without anchors");
+    } else {
+        tracing::info!("anchoring has caught up");
     }
 }
 

@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod integrate;
 pub mod log;
 pub mod nodes;
+pub mod overdue;
 pub mod prove;
 pub mod public;
 pub mod rpc;

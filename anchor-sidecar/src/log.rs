@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     compare::{Claim, CompareError, Compared, Comparison},
-    config::{Config, Limits, LogConfig},
+    config::{Config, FINALITY, Limits, LogConfig},
     integrate::{INTEGRATED_FILE, IntegrateError, Integrator},
     nodes::Nodes,
     sequence::{self, SequenceError, Sequencer, Writer},
@@ -26,9 +26,6 @@ use crate::{
     tiles::Tiles,
     volume::{self, Volume, VolumeError},
 };
-
-/// Time from a block to its finality on Ethereum when all is well, doubled.
-const FINALITY: Duration = Duration::from_secs(2 * 64 * 12);
 
 /// Why the log cannot be opened or cannot go on.
 #[derive(Debug, thiserror::Error)]

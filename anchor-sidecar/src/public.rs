@@ -184,6 +184,7 @@ async fn status(log: web::Data<Log>, sender: web::Data<SenderView>) -> HttpRespo
         size: TreeSize,
         integrated: TreeSize,
         published: TreeSize,
+        overdue: bool,
         sender: serde_json::Value,
     }
     HttpResponse::Ok().json(Answer {
@@ -194,6 +195,7 @@ async fn status(log: web::Data<Log>, sender: web::Data<SenderView>) -> HttpRespo
         size: TreeSize::new(size_of(&log.sequenced)),
         integrated: TreeSize::new(size_of(&log.integrated)),
         published: TreeSize::new(size_of(&log.published())),
+        overdue: log.metrics.anchor_overdue.get() != 0,
         sender: sender.snapshot(),
     })
 }

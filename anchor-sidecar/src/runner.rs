@@ -1,7 +1,7 @@
 //! The path of an event through the sidecar, told once:
 //! sequence → integrate → checkpoint → anchor → confirm → prove.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -66,7 +66,8 @@ pub async fn serve(config: Config) -> Result<(), RunError> {
     let ingest = ingest_server(&config, &log)?;
     // anchor and confirm: the sender brings integrated heads into the contract and stays with them until they are final.
     let anchoring = config.anchor.as_ref().map(|anchor| Anchoring::start(anchor, &log)).transpose()?;
-    let followers = follow(&log, anchoring.as_ref());
+    let overdue_after = config.anchor.as_ref().map(|anchor| anchor.overdue_after);
+    let followers = follow(&log, anchoring.as_ref().zip(overdue_after));
     // prove: anybody reads.
     let sender = anchoring.as_ref().map_or_else(SenderView::absent, Anchoring::view);
     let public = public_server(&config, &log, sender)?;
@@ -95,15 +96,16 @@ pub async fn serve(config: Config) -> Result<(), RunError> {
 }
 
 /// What follows the log's head: the checkpoint that strangers see, at once or at the cadence of the anchors.
-fn follow(log: &Arc<Log>, anchoring: Option<&Anchoring>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Some(anchoring) = anchoring else { return vec![tokio::spawn(publish(Arc::clone(log)))] };
+fn follow(log: &Arc<Log>, anchoring: Option<(&Anchoring, Duration)>) -> Vec<tokio::task::JoinHandle<()>> {
+    let Some((anchoring, overdue_after)) = anchoring else { return vec![tokio::spawn(publish(Arc::clone(log)))] };
     let (follower, status) = (Arc::clone(log), anchoring.status());
     let chain = async move {
         if let Err(error) = anchoring::follow(Arc::clone(&follower), status).await {
             follower.end(error.to_string());
         }
     };
-    vec![tokio::spawn(chain), tokio::spawn(anchoring::measure(Arc::clone(log), anchoring.status()))]
+    let measure = anchoring::measure(Arc::clone(log), anchoring.status(), overdue_after);
+    vec![tokio::spawn(chain), tokio::spawn(measure)]
 }
 
 /// Waits for the end and stops the servers: writers first, readers last.

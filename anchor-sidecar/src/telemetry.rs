@@ -56,8 +56,10 @@ pub struct Metrics {
     pub anchors_pending: IntGauge,
     /// 1 while the chain cannot be seen.
     pub anchor_blind: IntGauge,
-    /// 1 while the sender waits for an operator (fees, funds, publisher, revert).
+    /// 1 while the sender waits for an operator (fees, funds, publisher, revert), or anchoring is overdue.
     pub anchor_alarm: IntGauge,
+    /// 1 while the oldest leaf without a final anchor is older than the configured limit.
+    pub anchor_overdue: IntGauge,
     /// 1 when the sender has ended.
     pub anchor_stopped: IntGauge,
     /// Anchors that the gas account pays for at the present price.
@@ -87,7 +89,7 @@ impl Metrics {
             unanchored: IntGauge::new("sealgate_log_unanchored_leaves", "Leaves that no final anchor covers.")?,
             unanchored_age: Gauge::new(
                 "sealgate_log_unanchored_age_seconds",
-                "Seconds since this process first saw the oldest leaf that no final anchor covers.",
+                "Age in seconds of the oldest leaf that no final anchor covers; at a start as old as the anchor before it.",
             )?,
             last_anchor: Gauge::new(
                 "sealgate_anchor_last_timestamp_seconds",
@@ -101,7 +103,11 @@ impl Metrics {
             anchor_blind: IntGauge::new("sealgate_anchor_blind", "1 while the chain cannot be seen.")?,
             anchor_alarm: IntGauge::new(
                 "sealgate_anchor_alarm",
-                "1 while the sender waits for an operator: fees, funds, publisher or a refusal of the contract.",
+                "1 while somebody should look: anchoring is overdue, or the sender waits for fees, funds, publisher or contract.",
+            )?,
+            anchor_overdue: IntGauge::new(
+                "sealgate_anchor_overdue",
+                "1 while the oldest leaf that no final anchor covers is older than anchor.overdue_seconds.",
             )?,
             anchor_stopped: IntGauge::new("sealgate_anchor_stopped", "1 when the sender has ended.")?,
             runway: Gauge::new(
@@ -129,7 +135,7 @@ impl Metrics {
             )?,
             registry,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 17] = [
             Box::new(metrics.log_size.clone()),
             Box::new(metrics.integrated_size.clone()),
             Box::new(metrics.unanchored.clone()),
@@ -139,6 +145,7 @@ impl Metrics {
             Box::new(metrics.anchors_pending.clone()),
             Box::new(metrics.anchor_blind.clone()),
             Box::new(metrics.anchor_alarm.clone()),
+            Box::new(metrics.anchor_overdue.clone()),
             Box::new(metrics.anchor_stopped.clone()),
             Box::new(metrics.runway.clone()),
             Box::new(metrics.compared.clone()),

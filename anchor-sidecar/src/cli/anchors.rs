@@ -72,7 +72,10 @@ pub(super) fn anchors(command: &AnchorsCommand, output: &Output) -> Result<Exit,
                 let number = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or("0").to_owned();
                 let state = list.sender.get("state").and_then(Value::as_str).unwrap_or("unknown").to_owned();
                 let (size, integrated) = (number("size"), number("integrated"));
-                let text = format!("the log has {size} leaves, {integrated} in tiles\n{newest}\nthe sender is {state}");
+                let overdue = status.get("overdue").and_then(Value::as_bool).unwrap_or(false);
+                let late = if overdue { "; anchoring is overdue" } else { "" };
+                let text =
+                    format!("the log has {size} leaves, {integrated} in tiles\n{newest}\nthe sender is {state}{late}");
                 let newest = list.newest.as_ref().map(row);
                 output
                     .answer(text, &serde_json::json!({ "status": status, "newest": newest, "sender": list.sender }))?;

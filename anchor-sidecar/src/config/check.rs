@@ -7,7 +7,8 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::{
-    AnchorConfig, Config, IngestConfig, IngestListener, Limits, LogConfig, LogFormat, PublicConfig, TelemetryConfig,
+    AnchorConfig, Config, FINALITY, IngestConfig, IngestListener, Limits, LogConfig, LogFormat, PublicConfig,
+    TelemetryConfig,
     raw::{RawAnchor, RawConfig, RawIngest, RawLimits, RawLog, RawPublic, RawTelemetry},
 };
 
@@ -281,6 +282,10 @@ impl Check {
         if cadence == 0 {
             self.fault("anchor.cadence_seconds", "must be at least 1");
         }
+        let overdue = raw.overdue_seconds.unwrap_or(cadence.saturating_mul(2).saturating_add(FINALITY.as_secs()));
+        if overdue <= cadence {
+            self.fault("anchor.overdue_seconds", "must be more than anchor.cadence_seconds: each anchor would be late");
+        }
         let max_fee_per_gas = u128::from(raw.max_fee_gwei.unwrap_or(200)).saturating_mul(1_000_000_000);
         if max_fee_per_gas == 0 {
             self.fault("anchor.max_fee_gwei", "must be at least 1");
@@ -297,6 +302,7 @@ impl Check {
             publisher_key_file: key?.into(),
             publisher_password_file: raw.publisher_password_file.map(PathBuf::from),
             cadence: Duration::from_secs(cadence),
+            overdue_after: Duration::from_secs(overdue),
             max_fee_per_gas,
             finality_depth: raw.finality_depth,
         })

@@ -16,6 +16,9 @@ use url::Url;
 
 pub use check::{Fault, Faults, from_text, load};
 
+/// Time from a block to its finality on Ethereum when all is well, doubled.
+pub const FINALITY: Duration = Duration::from_secs(2 * 64 * 12);
+
 /// The whole configuration, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -106,6 +109,8 @@ pub struct AnchorConfig {
     pub publisher_password_file: Option<PathBuf>,
     /// Time between two anchors, also of an idle log.
     pub cadence: Duration,
+    /// Age of the oldest leaf without a final anchor from which on the alarm is raised.
+    pub overdue_after: Duration,
     /// Highest fee per gas, in wei, that the sender may offer.
     pub max_fee_per_gas: u128,
     /// Depth at which a block counts as final on chains without the `finalized` tag.

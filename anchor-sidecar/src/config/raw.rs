@@ -90,6 +90,9 @@ pub struct RawAnchor {
     pub publisher_password_file: Option<String>,
     /// Seconds between two anchors, also when the log is idle; default 600.
     pub cadence_seconds: Option<u64>,
+    /// Seconds that a leaf may wait for a final anchor before the alarm is raised, whatever holds anchoring up; more than the
+    /// cadence and the chain's time to finality. Default: twice the cadence and 1536.
+    pub overdue_seconds: Option<u64>,
     /// Highest fee per gas, in gwei, that is ever offered; above it the sender holds and alarms. Default 200.
     pub max_fee_gwei: Option<u64>,
     /// Depth in blocks at which a block counts as final, for chains without the `finalized` tag; leave out on others.

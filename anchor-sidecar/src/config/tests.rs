@@ -104,6 +104,8 @@ fn one_end_point_needs_the_dangerous_switch() {
     };
     assert_eq!(faults(&anchor(""), &[]), ["anchor.rpc"]);
     assert_eq!(faults(&anchor("danger_single_rpc = true\n"), &[]), Vec::<String>::new());
+    let late = anchor("danger_single_rpc = true\ncadence_seconds = 60\noverdue_seconds = 60\n");
+    assert_eq!(faults(&late, &[]), ["anchor.overdue_seconds"]);
 }
 
 #[test]

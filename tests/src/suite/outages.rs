@@ -1,6 +1,6 @@
 //! Peers that go away and come back, a journal that cannot take more, a configuration that cannot be used.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
@@ -239,7 +239,11 @@ fn metric(metrics: &str, name: &str) -> Option<f64> {
     metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// Without the chain everything is served and logged, the sidecar raises its alarm, and anchors when it is back.
+/// How long a leaf may wait for its anchor in the test of a chain that is away.
+const OVERDUE: Duration = Duration::from_secs(20);
+
+/// Without the chain everything is served and logged, the sidecar raises its alarm when anchoring is overdue and not before, and anchors when
+/// the chain is back.
 pub(super) async fn chain_away_and_back(stack: &mut Stack) -> Result<()> {
     let chain = stack.anvil()?;
     let forwarder = Forwarder::start(&chain.rpc).await?;
@@ -251,7 +255,7 @@ pub(super) async fn chain_away_and_back(stack: &mut Stack) -> Result<()> {
         folder,
         origin: "log.demo.example/chain-away".to_owned(),
         cadence_seconds: 1,
-        more: toml::Table::try_from(json!({"anchor": {"rpc": [forwarder.url]}}))?,
+        more: toml::Table::try_from(json!({"anchor": {"rpc": [forwarder.url], "overdue_seconds": OVERDUE.as_secs()}}))?,
     };
     let mut sidecar = Sidecar::start(options, Some(chain)).await?;
     let mut options = told::second(stack, "chain-away", stack.upstream.base(), &json!({}))?;
@@ -265,31 +269,53 @@ pub(super) async fn chain_away_and_back(stack: &mut Stack) -> Result<()> {
         }
         Ok(())
     };
-    let anchored = async || -> Result<f64> {
-        let metrics = text(&format!("{}/metrics", sidecar.url)).await?;
-        metric(&metrics, "sealgate_anchor_final_sequence").context("no metric of the final anchor")
+    let url = sidecar.url.clone();
+    let measured = async |name: &str| -> Result<f64> {
+        let metrics = text(&format!("{url}/metrics")).await?;
+        metric(&metrics, name).with_context(|| format!("no {name}"))
     };
+    let anchored = async || measured("sealgate_anchor_final_sequence").await;
     sealed(told::serves(&doctor).await?).await?;
     until("anchored", Duration::from_secs(40), async || Ok((anchored().await? >= 1.0).then_some(()))).await?;
+    ensure!(measured("sealgate_anchor_alarm").await? == 0.0, "the ordinary course is no alarm");
     forwarder.cut();
+    let cut = Instant::now();
     for _ in 0..5 {
         sealed(told::serves(&doctor).await?).await.context("while the chain is away")?;
     }
-    until("the alarm", Duration::from_secs(40), async || {
-        let metrics = text(&format!("{}/metrics", sidecar.url)).await?;
-        let (alarm, blind) = (metric(&metrics, "sealgate_anchor_alarm"), metric(&metrics, "sealgate_anchor_blind"));
-        Ok((alarm == Some(1.0) || blind == Some(1.0)).then_some(()))
+    until("the chain is missed", Duration::from_secs(40), async || {
+        Ok((measured("sealgate_anchor_blind").await? == 1.0).then_some(()))
+    })
+    .await?;
+    // Read in this order, the age at which the alarm was raised is at most the one that is read.
+    while measured("sealgate_anchor_alarm").await? == 0.0 {
+        ensure!(
+            cut.elapsed() < OVERDUE + Duration::from_secs(20),
+            "no alarm {} s after the cut",
+            cut.elapsed().as_secs()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let age = measured("sealgate_log_unanchored_age_seconds").await?;
+    ensure!(age > OVERDUE.as_secs_f64(), "the alarm is raised at {age} s");
+    ensure!(measured("sealgate_anchor_overdue").await? == 1.0, "alarmed for another reason");
+    let status: Value = serde_json::from_str(&text(&format!("{url}/v1/status")).await?)?;
+    ensure!(status.get("overdue") == Some(&json!(true)), "the status does not say so: {status}");
+    let before = anchored().await?;
+    // It outlives a restart: leaves do not get young by it.
+    sidecar.crash().await?;
+    sidecar.start_again().await?;
+    until("the alarm after a restart", Duration::from_secs(5), async || {
+        Ok((measured("sealgate_anchor_alarm").await? == 1.0).then_some(()))
     })
     .await?;
     ensure!(told::readiness(&gateway).await?.0 == StatusCode::OK, "the gateway is not ready without the chain");
     text(&format!("{}/readyz", sidecar.url)).await.context("the sidecar is not ready without the chain")?;
-    let before = anchored().await?;
     forwarder.mend();
     until("anchored again", Duration::from_secs(60), async || Ok((anchored().await? > before).then_some(()))).await?;
     until("the alarm ends", Duration::from_secs(40), async || {
-        let metrics = text(&format!("{}/metrics", sidecar.url)).await?;
-        let quiet = |name: &str| metric(&metrics, name) == Some(0.0);
-        Ok((quiet("sealgate_anchor_alarm") && quiet("sealgate_anchor_blind")).then_some(()))
+        let (alarm, blind) = (measured("sealgate_anchor_alarm").await?, measured("sealgate_anchor_blind").await?);
+        Ok((alarm == 0.0 && blind == 0.0).then_some(()))
     })
     .await?;
     gateway.stop().await?;
