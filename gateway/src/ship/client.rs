@@ -72,7 +72,9 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(timeout)
             .timeout(timeout)
-            .pool_max_idle_per_host(1);
+            .pool_max_idle_per_host(1)
+            // One call at a time; and HTTP/2 keeps to itself which alert of TLS has ended a connection.
+            .http1_only();
         match target {
             Target::Socket(path) => {
                 let base = Url::parse("http://sidecar/").map_err(|_| ClientError::Url)?;

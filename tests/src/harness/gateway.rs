@@ -78,12 +78,21 @@ impl Gateway {
         let url = format!("http://127.0.0.1:{port}/fhir");
         let admin = format!("127.0.0.1:{}", free_port()?);
         let journal = options.folder.join("journal.db");
+        // Over HTTPS there is no socket.
+        let socket = match options.more.get("sidecar").and_then(|sidecar| sidecar.get("url")) {
+            Some(_) => None,
+            None => Some(&options.sidecar_socket),
+        };
+        let mut sidecar = json!({"log_key": options.log_key});
+        if let (Some(socket), Some(table)) = (socket, sidecar.as_object_mut()) {
+            table.insert("socket".to_owned(), json!(socket));
+        }
         let config = json!({
             "server": {"listen": format!("127.0.0.1:{port}"), "public_base": url, "workers": 2},
             "upstream": {"base": options.upstream},
             "auth": {"issuers": [{"issuer": options.issuer, "audience": [options.audience]}]},
             "journal": {"path": journal, "kek_file": key, "tenant": "demo"},
-            "sidecar": {"socket": options.sidecar_socket, "log_key": options.log_key},
+            "sidecar": sidecar,
             "admin": {"listen": admin, "token_file": admin_token_file},
             "telemetry": {"log_format": "text"},
         });

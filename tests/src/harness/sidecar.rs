@@ -90,9 +90,14 @@ impl Sidecar {
                 "cadence_seconds": options.cadence_seconds,
             })
         });
+        // With an HTTPS listener there is no socket.
+        let ingest = match options.more.get("ingest").and_then(|ingest| ingest.get("listen")) {
+            Some(_) => json!({}),
+            None => json!({ "socket": socket }),
+        };
         let mut config = Map::from_iter([
             ("log".to_owned(), json!({"origin": options.origin, "dir": log_folder, "key_file": keys.log})),
-            ("ingest".to_owned(), json!({ "socket": socket })),
+            ("ingest".to_owned(), ingest),
             ("public".to_owned(), json!({ "listen": listen })),
         ]);
         config.extend(anchor.map(|anchor| ("anchor".to_owned(), anchor)));

@@ -9,6 +9,7 @@ mod faulty;
 mod forwarder;
 pub mod harness;
 pub mod leaks;
+mod mutual_tls;
 mod outages;
 mod pages;
 mod paging;
@@ -130,6 +131,8 @@ pub fn tests() -> Vec<Test> {
         test!(outages::keys_away_and_back, Gateway),
         test!(outages::sidecar_away_and_back, Gateway),
         test!(outages::chain_away_and_back, Gateway),
+        test!(mutual_tls::the_right_certificates_work_to_the_end, Gateway),
+        test!(mutual_tls::wrong_certificates_are_refused_and_told, Gateway),
         test!(outages::journal_full_and_freed, Gateway),
         test!(outages::journal_not_writable, Gateway),
         test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
