@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Skip;
+use super::told::until;
 use crate::harness::collector::Collector;
 use crate::harness::fhir::{self, Fhir};
 use crate::harness::issuer::{Algorithm, Issuer, Keys, Mode};
@@ -144,12 +145,16 @@ pub(super) async fn collector_takes_traces(stack: &mut Stack) -> Result<()> {
 pub(super) async fn sidecar_survives_a_crash(stack: &mut Stack) -> Result<()> {
     let sidecar = stack.sidecar.as_mut().context("this stack has no sidecar")?;
     let leaf = json!({"source": "5ea1".repeat(8), "epoch": 1, "sequence": "0", "commitment": "c0".repeat(32)});
-    let receipt = add(&sidecar.socket, &leaf).await?;
+    // Until the chain has been asked for the newest head, nothing is taken.
+    let added = async |socket: &std::path::Path| {
+        until("the leaf is taken", Duration::from_secs(30), async || add(socket, &leaf).await.map(Some)).await
+    };
+    let receipt = added(&sidecar.socket).await?;
     ensure!(receipt.contains(&sidecar.origin), "another log: {receipt}");
     sidecar.crash().await?;
     ensure!(add(&sidecar.socket, &leaf).await.is_err(), "it answers though it was killed");
     sidecar.start_again().await?;
-    let again = add(&sidecar.socket, &leaf).await?;
+    let again = added(&sidecar.socket).await?;
     ensure!(again == receipt, "before the crash: {receipt}\nafter it: {again}");
     Ok(())
 }
