@@ -4,8 +4,8 @@
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -21,6 +21,8 @@ use crate::harness::{say, workspace};
 
 /// The longest that one end-to-end test may take.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How long each fuzz target runs: a smoke test, that all of them build, start from their seeds and get going.
+const FUZZ_SECONDS: &str = "2";
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -60,6 +62,7 @@ pub async fn run(plan: Plan) -> Result<Tally> {
     let mut tally = Tally::default();
     if plan.unit_tests {
         tally.add(unit_tests().await?);
+        tally.add(fuzz().await?);
         tally.add(contracts().await?);
         tally.add(profiles().await?);
     }
@@ -123,16 +126,46 @@ fn free_name() -> Result<(String, File)> {
     bail!("six suites run already")
 }
 
+/// The whole workspace; then `evidence` alone. Other crates turn on serde_json's `arbitrary_precision` and `preserve_order`
+/// for the whole workspace; alone it is compiled without them, as a verifier of somebody else's would be, and must give
+/// the same bytes.
 async fn unit_tests() -> Result<Tally> {
-    say::step("cargo test --workspace");
-    let (folder, _) = workspace::programs()?;
-    let target = folder.parent().context("a target folder has a parent")?;
+    let mut tally = Tally::default();
+    for packages in [&["--workspace", "--features", "e2e/bench"][..], &["--package", "evidence"]] {
+        say::step(&format!("cargo test {}", packages.join(" ")));
+        let mut cargo = cargo("test")?;
+        cargo.args(packages).arg("--no-fail-fast");
+        tally.add(counted("cargo test", cargo).await?);
+    }
+    Ok(tally)
+}
+
+/// A command of cargo's on this workspace, into the target folder that this program lies in.
+fn cargo(command: &str) -> Result<Command> {
     let mut cargo = Command::new(workspace::environment("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["test", "--workspace", "--features", "e2e/bench", "--no-fail-fast", "--target-dir"])
-        .arg(target)
-        .current_dir(workspace::root()?);
-    counted("cargo test", cargo).await
+    cargo.arg(command).arg("--target-dir").arg(target()?).current_dir(workspace::root()?);
+    Ok(cargo)
+}
+
+fn target() -> Result<PathBuf> {
+    let (folder, _) = workspace::programs()?;
+    folder.parent().map(Path::to_owned).context("a folder of programs has a parent")
+}
+
+/// Every fuzz target for a few seconds; where there is no C++ compiler for libFuzzer that is said, and is no failure.
+async fn fuzz() -> Result<Tally> {
+    say::step("cargo fuzz-all");
+    let what = "the fuzz targets";
+    // Not by `cargo run`: with the whole workspace's features its dependencies are there already.
+    let mut cargo = cargo("build")?;
+    cargo.args(["--quiet", "--workspace", "--bin", "fuzz-all"]).stdin(Stdio::null());
+    let built = cargo.status().await.context("cargo cannot be started")?;
+    if !built.success() {
+        return Ok(ended(what, "", built));
+    }
+    let mut program = Command::new(target()?.join("debug/fuzz-all"));
+    let run = program.args(["--seconds", FUZZ_SECONDS]).stdin(Stdio::null()).status().await;
+    Ok(ended(what, "there is no C++ compiler, or this is not Linux", run.context("fuzz-all cannot be started")?))
 }
 
 async fn contracts() -> Result<Tally> {
@@ -151,23 +184,26 @@ async fn profiles() -> Result<Tally> {
     let check = workspace::root()?.join("fhir-profiles/check");
     let status = Command::new(Path::new(&check)).stdin(Stdio::null()).status().await;
     let status = status.context("fhir-profiles/check cannot be started")?;
-    let mut tally = Tally::default();
+    Ok(ended("the profiles", "SUSHI or its FHIR packages cannot be had here", status))
+}
+
+/// One check by its exit code: 0 is good, 3 says that it cannot be made here.
+fn ended(what: &str, impossible: &str, status: ExitStatus) -> Tally {
     match status.code() {
         Some(0) => {
-            tally.passed = 1;
-            println!("ok      the profiles compile");
+            println!("ok      {what}");
+            Tally { passed: 1, ..Tally::default() }
         }
         Some(3) => {
-            tally.skipped = 1;
-            println!("SKIPPED the profiles: SUSHI or its FHIR packages cannot be had here");
-            say::loud("SKIPPED the profiles: SUSHI or its FHIR packages cannot be had here");
+            println!("SKIPPED {what}: {impossible}");
+            say::loud(&format!("SKIPPED {what}: {impossible}"));
+            Tally { skipped: 1, ..Tally::default() }
         }
         _ => {
-            tally.failed = 1;
-            println!("FAILED  the profiles do not compile ({status})");
+            println!("FAILED  {what} ({status})");
+            Tally { failed: 1, ..Tally::default() }
         }
     }
-    Ok(tally)
 }
 
 /// Runs another test program, passes on what it prints, and adds up its own result lines. Where it fails without counting a failure (it did not
