@@ -134,20 +134,15 @@ impl SearchAnswer {
         while bytes < most_bytes && batch.len() < most_entries {
             match self.pages.next().await? {
                 Next::Entry(raw) => {
-                    self.state.read += 1;
-                    window.count_entry();
-                    if self.state.read > self.plan.most_entries {
-                        return Err(Problem::Unfilterable("search-too-large"));
-                    }
+                    self.count_entry(window)?;
                     bytes += raw.len();
                     batch.push(raw);
                 }
                 Next::TooLong(begin) => {
-                    self.state.read += 1;
-                    window.count_entry();
-                    self.write(std::mem::take(&mut batch), window).await?;
-                    bytes = 0;
+                    self.count_entry(window)?;
+                    self.write(batch, window).await?;
                     self.too_large(&begin, window).await;
+                    return Ok(Vec::new());
                 }
                 Next::PageEnd { next } => {
                     self.write(std::mem::take(&mut batch), window).await?;
@@ -179,6 +174,15 @@ impl SearchAnswer {
             }
         }
         Ok(batch)
+    }
+
+    fn count_entry(&mut self, window: &mut Window) -> Result<(), Problem> {
+        self.state.read += 1;
+        window.count_entry();
+        match self.state.read > self.plan.most_entries {
+            true => Err(Problem::Unfilterable("search-too-large")),
+            false => Ok(()),
+        }
     }
 
     /// An entry that is too large to be decided on is left out like one that is hidden, and is on record where a match
