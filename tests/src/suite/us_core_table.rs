@@ -163,7 +163,11 @@ pub(super) const SEARCHES: &[(&str, Of)] = &[
     ("Patient?general-practitioner=Practitioner/baptiste,Practitioner/okafor", Many),
     ("Patient?_id=alder,{p}", Many),
     ("MedicationRequest?patient={p}&_include=*", One),
-    ("Encounter?patient={p}&_include=Encounter:*&_revinclude=Provenance:target&_revinclude=Observation:encounter", One),
+    ("Encounter?patient={p}&_include=Encounter:*", One),
+    (
+        "Encounter?patient={p}&_include=Encounter:participant&_include=Encounter:location&_revinclude=Provenance:target&_revinclude=Observation:encounter",
+        One,
+    ),
     (
         "Patient?_id={p}&_revinclude=Observation:subject&_revinclude=Condition:subject&_revinclude=Encounter:patient",
         One,
