@@ -28,8 +28,17 @@ use elements::{element_redactions, operator_redactions};
 pub use patient::Session;
 
 /// The types besides Consent from which decisions are made, so that writing them is for named roles only: who belongs
-/// to what (`Organization.partOf`, members, roles), and who bears which identifier.
-const POLICY_INPUTS: &[&str] = &["CareTeam", "Group", "Organization", "Practitioner", "PractitionerRole"];
+/// to what (`Organization.partOf`, members, roles), who bears which identifier, and what the FHIR server finds when it
+/// is asked for Consents and memberships (a SearchParameter may replace the one of the specification).
+const POLICY_INPUTS: &[&str] = &[
+    "CareTeam",
+    "CompartmentDefinition",
+    "Group",
+    "Organization",
+    "Practitioner",
+    "PractitionerRole",
+    "SearchParameter",
+];
 
 /// What is done to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -227,8 +236,37 @@ pub fn decide(question: &Question<'_>, facts: &ConsentFacts, policy: &Policy) ->
 impl Session<'_> {
     /// Decides on one resource; [`decide`] with what is the same for every resource worked out before.
     pub fn decide(&self, action: Action, resource: &ResourceFacts) -> Decision {
+        self.decide_within(scope(self.caller(), action, resource.resource_type), action, resource)
+    }
+
+    /// Decides whether the caller may know of a resource that he refers to in what he writes.
+    ///
+    /// As a read; but where no scope of his reads its type, Consent decides alone, as far as the scope reaches by which
+    /// he writes (`reach`): who writes for the launch patient learns of no other patient by it.
+    pub fn decide_reference(&self, reach: ScopeGrant, resource: &ResourceFacts) -> Decision {
+        let granted = match scope(self.caller(), Action::Read, resource.resource_type) {
+            Err(RuleName::ScopeMissing) => Ok(reach),
+            granted => granted,
+        };
+        self.decide_within(granted, Action::Read, resource)
+    }
+
+    /// The rule by which an action is refused whatever is stored: scope, type, role and the resource's own owner
+    /// elements alone. `None` where patients' Consents or other resources have to be asked.
+    pub fn refuses_outright(&self, action: Action, resource: &ResourceFacts) -> Option<RuleName> {
+        let granted = scope(self.caller(), action, resource.resource_type);
+        let rule = owners(self, granted, action, resource).err()?.rule;
+        (rule != RuleName::OwnerUnresolved).then_some(rule)
+    }
+
+    fn decide_within(
+        &self,
+        granted: Result<ScopeGrant, RuleName>,
+        action: Action,
+        resource: &ResourceFacts,
+    ) -> Decision {
         let labels = self.labels(resource);
-        let patients = match owners(self, action, resource) {
+        let patients = match owners(self, granted, action, resource) {
             Err(reason) => return Decision::new(Effect::Deny, labels, BTreeSet::new(), vec![*reason], Vec::new()),
             Ok(Whose::Nobody(reason)) => {
                 let (redactions, removed) = operator_redactions(self, resource, false);
@@ -280,9 +318,14 @@ enum Whose<'a> {
 }
 
 /// The rules that come before Consent: scope, owner, and who may touch what decisions are made from.
-fn owners<'r>(session: &Session<'_>, action: Action, resource: &'r ResourceFacts) -> Result<Whose<'r>, Box<Reason>> {
+fn owners<'r>(
+    session: &Session<'_>,
+    granted: Result<ScopeGrant, RuleName>,
+    action: Action,
+    resource: &'r ResourceFacts,
+) -> Result<Whose<'r>, Box<Reason>> {
     let (caller, policy) = (session.caller(), session.policy());
-    let grant = scope(caller, action, resource.resource_type).map_err(|rule| Box::new(Reason::of(rule)))?;
+    let grant = granted.map_err(|rule| Box::new(Reason::of(rule)))?;
     let patients: &[PatientId] = match &resource.owners {
         Owners::Unknown(why) => return Err(Box::new(Reason::of(RuleName::OwnerUnknown).with_detail(why.to_string()))),
         Owners::ByReference(_) => return Err(Box::new(Reason::of(RuleName::OwnerUnresolved))),

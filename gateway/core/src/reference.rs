@@ -1,8 +1,11 @@
 //! References and the two bases: what a FHIR `reference` string points at, and from whose server.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::json::Value;
 use crate::owner::is_fhir_id;
 use crate::resource_type::ResourceType;
 
@@ -148,6 +151,23 @@ impl Target {
     }
 }
 
+/// Every literal reference that stands anywhere in a resource: contained and nested resources, extensions and `meta`
+/// included, also where FHIR allows none (a list of them), because a server may look there all the same.
+pub fn literal_references(resource: Value<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    collect(resource, &mut found);
+    found
+}
+
+fn collect(value: Value<'_>, found: &mut BTreeSet<String>) {
+    for child in value.children() {
+        if child.key_is("reference") {
+            found.extend(child.each().filter_map(|literal| literal.as_str()).map(Cow::into_owned));
+        }
+        collect(child, found);
+    }
+}
+
 /// RFC 3986, 3.1: a scheme and a colon.
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {
@@ -155,3 +175,6 @@ fn has_scheme(text: &str) -> bool {
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,6 +104,42 @@ fn a_session_answers_as_a_single_question_does() {
 }
 
 #[test]
+fn a_reference_is_judged_as_a_read_and_without_one_by_consent_alone() {
+    let (policy, facts) = (policy(), nothing_recorded(&["p"]));
+    let now = datetime!(2026-06-01 12:00 UTC);
+    let may = |scopes: &str, launch: Option<&str>, reach: ScopeGrant, owner: &str| {
+        let launch_patient = launch.map(|id| PatientId::parse(id).unwrap());
+        let caller = Caller { launch_patient, ..caller(scopes) };
+        let encounter = resource("Encounter", Owners::Patients(vec![PatientId::parse(owner).unwrap()]));
+        Session::open(&caller, &facts, &policy, now).decide_reference(reach, &encounter).effect() == Effect::Permit
+    };
+    assert!(may("user/Encounter.r user/Observation.c", None, ScopeGrant::All, "p"));
+    assert!(may("user/Observation.c", None, ScopeGrant::All, "p"));
+    // The Consents of `q` could not be had.
+    assert!(!may("user/Observation.c", None, ScopeGrant::All, "q"));
+    assert!(may("patient/Observation.c", Some("p"), ScopeGrant::PatientOnly, "p"));
+    assert!(!may("patient/Observation.c", Some("o"), ScopeGrant::PatientOnly, "p"));
+    assert!(!may("patient/Encounter.r user/Observation.c", Some("o"), ScopeGrant::All, "p"));
+    assert!(!may("patient/Encounter.r user/Observation.c", None, ScopeGrant::All, "p"));
+}
+
+#[test]
+fn what_the_body_alone_decides_is_refused_outright() {
+    let (caller, policy) = (caller("user/*.cruds"), policy());
+    let facts = ConsentFacts::default();
+    let session = Session::open(&caller, &facts, &policy, datetime!(2026-06-01 12:00 UTC));
+    let refused = |name: &str, owners: Owners| session.refuses_outright(Action::Create, &resource(name, owners));
+    let of_p = || Owners::Patients(vec![PatientId::parse("p").unwrap()]);
+    assert_eq!(refused("Observation", of_p()), None);
+    assert_eq!(refused("Provenance", Owners::ByReference(vec!["Encounter/1".to_owned()])), None);
+    assert_eq!(refused("Observation", Owners::Unknown(NoOwner::Absent)), Some(RuleName::OwnerUnknown));
+    assert_eq!(refused("Consent", of_p()), Some(RuleName::ConsentRecord));
+    assert_eq!(refused("Organization", Owners::Universal), Some(RuleName::PolicyInput));
+    assert_eq!(refused("Practitioner", Owners::Universal), Some(RuleName::PolicyInput));
+    assert_eq!(refused("Medication", Owners::Universal), None);
+}
+
+#[test]
 fn redaction_rules_reach_contained_resources_and_name_their_reason_at_home() {
     let (policy, facts) = (policy(), nothing_recorded(&["p"]));
     let now = datetime!(2026-06-01 12:00 UTC);
