@@ -12,4 +12,4 @@ pub use judge::Judge;
 pub(crate) use judge::{Judged, Ruling, Shown};
 pub use looks::Looks;
 pub use pages::Pages;
-pub use window::{NotRecordable, Window};
+pub use window::{NotRecordable, WRITE_UNKNOWN, Window};

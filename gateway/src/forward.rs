@@ -24,9 +24,12 @@ use reasons::issue_codes;
 /// Why the upstream gave no usable answer. No variant holds a body, a query or a header value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
-    /// No connection, or it broke before the head of the answer.
+    /// No connection: nothing was sent.
     #[error("the upstream FHIR server cannot be reached")]
     Unreachable,
+    /// The connection broke after it was made and before the head of an answer, or what came is no HTTP.
+    #[error("the upstream FHIR server gave no answer")]
+    NoAnswer,
     /// It did not answer within `upstream.timeout_ms`.
     #[error("the upstream FHIR server did not answer in time")]
     Timeout,
@@ -45,6 +48,22 @@ pub enum UpstreamError {
     /// A paging link that leads somewhere else.
     #[error("the upstream FHIR server sent a paging link that is not under its own base")]
     ForeignLink,
+}
+
+impl UpstreamError {
+    /// Whether the server may have received the request, and so may have carried it out.
+    pub fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Unreachable => false,
+            Self::NoAnswer
+            | Self::Timeout
+            | Self::BrokenOff
+            | Self::NotFhirJson
+            | Self::Encoded
+            | Self::TooLarge
+            | Self::ForeignLink => true,
+        }
+    }
 }
 
 /// The methods that the data path uses.
@@ -279,7 +298,14 @@ fn is_fhir_json(content_type: &str) -> bool {
 }
 
 fn classify_head(error: &reqwest::Error) -> UpstreamError {
-    if error.is_timeout() { UpstreamError::Timeout } else { UpstreamError::Unreachable }
+    // A connection that is not made in time is a timeout too, but nothing was sent on it.
+    if error.is_connect() || error.is_builder() {
+        UpstreamError::Unreachable
+    } else if error.is_timeout() {
+        UpstreamError::Timeout
+    } else {
+        UpstreamError::NoAnswer
+    }
 }
 
 fn classify_body(error: &reqwest::Error) -> UpstreamError {

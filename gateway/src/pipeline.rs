@@ -170,11 +170,16 @@ impl Verb {
             Interaction::Read { rtype, id } => wanted(rtype, id, None),
             Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
-            Interaction::Create { rtype } => Ok(Self::Write { change: Change::Create { rtype, body } }),
+            Interaction::Create { rtype } => {
+                no_other_precondition(incoming)?;
+                Ok(Self::Write { change: Change::Create { rtype, body } })
+            }
             Interaction::Update { rtype, id } => {
+                no_other_precondition(incoming)?;
                 Ok(Self::Write { change: Change::Update { rtype, id, body, if_match: header("if-match")? } })
             }
             Interaction::Delete { rtype, id } => {
+                no_other_precondition(incoming)?;
                 Ok(Self::Write { change: Change::Delete { rtype, id, if_match: header("if-match")? } })
             }
             Interaction::Capabilities
@@ -192,5 +197,21 @@ impl Verb {
             | Interaction::Batch
             | Interaction::Operation { .. } => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
+    }
+}
+
+/// A write that is to happen on a condition that is not supported does not happen: to pass the condition over would be
+/// to overwrite what the client wanted to keep.
+fn no_other_precondition(incoming: &Incoming) -> Result<(), Problem> {
+    let conditions = ["if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
+    match conditions.iter().find(|name| incoming.has(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::BadBody {
+            status: 400,
+            rule: "precondition-refused",
+            sentence: format!(
+                "A write takes no {name}, only If-Match with the version that you read: nothing was written."
+            ),
+        }),
     }
 }

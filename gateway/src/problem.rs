@@ -36,7 +36,7 @@ pub enum Problem {
     /// The body of a write cannot be used.
     #[error("bad body: {rule}")]
     BadBody {
-        /// HTTP status: 400, 413 or 415.
+        /// HTTP status: 400, 413 or 415; also where a header of the write is at fault.
         status: u16,
         /// The rule's stable kebab-case name.
         rule: &'static str,
@@ -46,6 +46,18 @@ pub enum Problem {
     /// `If-Match` does not name the version that is stored.
     #[error("version conflict")]
     VersionConflict,
+    /// A reference in the body of a write names what is absent or hidden: the two cannot be told apart.
+    #[error("a reference names what is absent or hidden")]
+    ReferenceNotVisible,
+    /// The upstream names no version of the stored resource, so that a change in between could not be noticed.
+    #[error("the upstream names no version of the resource")]
+    Unversioned,
+    /// A write was sent and its end is not known.
+    #[error("a write may or may not have been carried out")]
+    WriteUnknown {
+        /// HTTP status: 504 where the upstream did not answer in time, else 502.
+        status: u16,
+    },
     /// The upstream refused; the codes of its reasons stay in the log.
     #[error("the upstream refused the write with status {status}")]
     UpstreamRefused {
@@ -133,6 +145,24 @@ impl Problem {
                 "version-conflict",
                 "The resource has changed since: read it again, then repeat the write.",
             ),
+            Self::ReferenceNotVisible => row(
+                422,
+                "not-found",
+                "reference-not-visible",
+                "The body refers to a resource that is not there, or that you may not see: nothing was written.",
+            ),
+            Self::Unversioned => row(
+                502,
+                "not-supported",
+                "upstream-unversioned",
+                "The FHIR server names no version of this resource, so a change in between could not be noticed: nothing was written.",
+            ),
+            Self::WriteUnknown { status } => row(
+                *status,
+                "exception",
+                "write-unknown",
+                "The FHIR server did not confirm this write, which may or may not have been carried out: read what is stored before you repeat it.",
+            ),
             Self::UpstreamRefused { status } => match status {
                 400 | 422 => row(
                     422,
@@ -158,7 +188,7 @@ impl Problem {
                     retry_after: Some(5),
                     ..row(504, "timeout", "upstream-timeout", "The FHIR server did not answer in time; try again.")
                 },
-                UpstreamError::Unreachable => Told {
+                UpstreamError::Unreachable | UpstreamError::NoAnswer => Told {
                     retry_after: Some(5),
                     ..row(
                         502,

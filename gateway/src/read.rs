@@ -104,7 +104,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
 }
 
 /// What cannot be decided on answers as what is not there.
-async fn too_large(judge: &Judge, name: &str) -> Outcome {
+pub(crate) async fn too_large(judge: &Judge, name: &str) -> Outcome {
     let denied = judge.too_large(Some(name), Action::Read).await.map(|withheld| {
         let mut window = Box::new(Window::only());
         window.deny(&withheld.owners, &withheld.reasons);
@@ -133,8 +133,8 @@ fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
     format!("W/\"{}-{}\"", version.unwrap_or("0"), digest.get(..16).unwrap_or_default())
 }
 
-/// `If-None-Match` compares weakly (RFC 9110, 13.1.2).
-fn matches_any(known: &str, etag: &str) -> bool {
+/// Whether a list of validators names this one: `If-None-Match` compares weakly (RFC 9110, 13.1.2).
+pub(crate) fn matches_any(known: &str, etag: &str) -> bool {
     let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.trim() == "*" || known.split(',').any(|tag| weak(tag) == weak(etag))
 }

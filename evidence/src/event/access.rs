@@ -200,7 +200,8 @@ pub enum End {
     UpstreamFailed,
     /// The answer could not be filtered.
     FilterFailed,
-    /// The gateway ended first; found at the next start.
+    /// It is not known: the FHIR server may or may not have carried out the write, or the gateway ended first (found at
+    /// the next start).
     Unknown,
 }
 
@@ -219,7 +220,7 @@ pub struct Disclosure {
     /// The Consents that allowed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consents: Vec<ConsentUse>,
-    /// The rule that allowed it where no Consent did.
+    /// The rule that allowed it where no Consent did; `write-unknown` where a write may or may not have been carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
 }

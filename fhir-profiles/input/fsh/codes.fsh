@@ -111,10 +111,15 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #labels-weakened "Labels weakened" "A write would take security labels away."
 * #write-not-permitted "Write not permitted" "The caller may not write this resource."
 * #redacted-image "Redacted image" "The caller sees only parts of the resource and may not overwrite it."
-* #attachment-not-visible "Attachment not visible" "The resource would point at a Binary that the caller may not see."
+* #reference-not-visible "Reference not visible" "The body refers to what is absent or hidden."
+* #reference-malformed "Reference malformed" "The body holds a reference that is no literal reference."
+* #too-many-references "Too many references" "The body holds more references than the limit."
+* #precondition-refused "Precondition refused" "The write carries a precondition that is not supported."
 
 // What failed
 * #upstream-refused "Upstream refused" "The FHIR server does not accept the resource."
+* #upstream-unversioned "Upstream unversioned" "The FHIR server names no version of what is stored."
+* #write-unknown "Write unknown" "The write may or may not have been carried out."
 * #upstream-conflict "Upstream conflict" "The write conflicts with what is stored."
 * #upstream-failed "Upstream failed" "The FHIR server could not carry out the request."
 * #upstream-timeout "Upstream timeout" "The FHIR server did not answer in time."

@@ -25,6 +25,8 @@ use fhir_profiles::audit_event::{
     Statement, Verb,
 };
 
+use crate::filter::WRITE_UNKNOWN;
+
 /// What all AuditEvents of a gateway have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
@@ -140,7 +142,7 @@ impl Scribe<'_> {
             End::ClientGone => (Severity::Minor, "The client went away before the end of the answer."),
             End::UpstreamFailed => (Severity::Serious, "The FHIR server failed."),
             End::FilterFailed => (Severity::Serious, "The answer could not be filtered and was broken off."),
-            End::Unknown => (Severity::Serious, "The gateway ended before the request did."),
+            End::Unknown => (Severity::Serious, "It is not known how the request ended."),
         };
         Ok(vec![self.record(0, self.rules(request), self.failure(request, severity, what.to_owned(), None))])
     }
@@ -150,6 +152,11 @@ impl Scribe<'_> {
         let patient = self.patient(&disclosure.patient);
         let access = |access| Statement::Access { access, patient: Some(patient.clone()) };
         let rule = disclosure.rule.as_deref().unwrap_or_default();
+        if rule == WRITE_UNKNOWN {
+            let what = "It is not known whether the write was carried out.".to_owned();
+            let statement = self.failure(request, Severity::Serious, what, Some(patient));
+            return Ok(vec![self.record(0, distinct(std::iter::once(rule)), statement)]);
+        }
         let rules = |resources: &[ResourceUse]| {
             let redactions = resources.iter().flat_map(|resource| &resource.redactions);
             distinct(rule.split(' ').chain(redactions.map(|redaction| redaction.rule.as_str())))

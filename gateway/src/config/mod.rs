@@ -112,6 +112,8 @@ pub struct Limits {
     pub window: usize,
     /// Entries of one window.
     pub window_entries: usize,
+    /// References of a written body that are resolved.
+    pub references: usize,
     /// Requests at work.
     pub concurrent_requests: usize,
     /// For a client's head.

@@ -101,6 +101,9 @@ pub(super) struct RawLimits {
     /// A window of an answer is released when it holds this many entries; default 256.
     #[schemars(range(min = 1))]
     pub(super) window_entries: Option<u32>,
+    /// References of one written body that are resolved before it is forwarded; default 256.
+    #[schemars(range(min = 1))]
+    pub(super) references: Option<u32>,
     /// Requests at work at the same time; default 1024.
     #[schemars(range(min = 1))]
     pub(super) concurrent_requests: Option<u32>,

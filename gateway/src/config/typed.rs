@@ -159,6 +159,7 @@ fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
         entry: entry?,
         window: window?,
         window_entries: raw.window_entries.map_or(256, index),
+        references: raw.references.map_or(256, index),
         concurrent_requests: raw.concurrent_requests.map_or(1024, index),
         header_timeout: header_timeout?,
         request_timeout: request_timeout?,

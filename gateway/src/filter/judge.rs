@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gateway_core::caller::Caller;
 use gateway_core::consent::Effect;
-use gateway_core::decide::{Action, Decision, Session};
+use gateway_core::decide::{Action, ConsentFacts, Decision, Session};
 use gateway_core::facts::{FactsError, ResourceFacts};
 use gateway_core::json::{Edits, Removal, Value};
 use gateway_core::owner::{NoOwner, Owners, PatientId};
@@ -15,6 +15,7 @@ use gateway_core::reasons::{Reason, RuleName};
 use gateway_core::redact::redact;
 use gateway_core::reference::{Bases, Target};
 use gateway_core::rewrite::rebase;
+use gateway_core::scope::ScopeGrant;
 use time::OffsetDateTime;
 
 use crate::gather::Facts;
@@ -182,6 +183,43 @@ impl Judge {
 
     /// Decides on each resource.
     pub(crate) async fn decide_all(&self, questions: &[(&ResourceFacts, Action)]) -> Result<Vec<Ruling>, Problem> {
+        self.rule_on(questions, |session, action, facts| session.decide(action, facts)).await
+    }
+
+    /// Whether an action is refused by what the caller brings along, whatever is stored.
+    pub(crate) fn refuses_outright(&self, facts: &ResourceFacts, action: Action) -> bool {
+        // A Binary without a context is whose the documents are that point to it.
+        let by_referrers = facts.resource_type.as_str() == "Binary" && facts.id.is_some();
+        let nothing = ConsentFacts::default();
+        let session = Session::open(&self.caller, &nothing, &self.policy, self.now);
+        !by_referrers && session.refuses_outright(action, facts).is_some()
+    }
+
+    /// Decides whether the caller may refer to all of these resources (`Type/id`): each is there, and he may know of it.
+    /// If not, the rulings that hide what is hidden, which are none where everything that lacks is absent.
+    ///
+    /// `reach` is what his scopes grant for what he writes ([`Session::decide_reference`]).
+    pub(crate) async fn may_refer(
+        &self,
+        names: &BTreeSet<String>,
+        reach: ScopeGrant,
+    ) -> Result<Result<(), Vec<Ruling>>, Problem> {
+        let named = names.iter().filter(|name| name.starts_with("Patient/"));
+        let named: BTreeSet<PatientId> = named.filter_map(|name| PatientId::parse(name).ok()).collect();
+        // Their Consents are asked for whether they are there or not, so that both take the same queries.
+        self.facts.consents.of(&named).await?;
+        let found = self.facts.resources.facts_of(names).await?;
+        let questions: Vec<_> = found.values().map(|facts| (facts, Action::Read)).collect();
+        let rulings = self.rule_on(&questions, |session, _, facts| session.decide_reference(reach, facts)).await?;
+        let hidden: Vec<Ruling> = rulings.into_iter().filter(|ruling| !ruling.permits()).collect();
+        Ok(if found.len() == names.len() && hidden.is_empty() { Ok(()) } else { Err(hidden) })
+    }
+
+    async fn rule_on(
+        &self,
+        questions: &[(&ResourceFacts, Action)],
+        decide: impl Fn(&Session<'_>, Action, &ResourceFacts) -> Decision,
+    ) -> Result<Vec<Ruling>, Problem> {
         let mut resolved = Vec::with_capacity(questions.len());
         let others = self.others(questions).await?;
         for (facts, action) in questions {
@@ -194,7 +232,7 @@ impl Judge {
         let session = Session::open(&self.caller, &facts, &self.policy, self.now);
         let timed = |resource| {
             let begun = Instant::now();
-            let ruling = rule(&session, resource, &others);
+            let ruling = rule(resource, &others, |action, facts| decide(&session, action, facts));
             self.facts.metrics.decision_time(begun.elapsed());
             let too_many = |reason: &Reason| reason.rule == RuleName::ConsentsTooMany;
             if ruling.decision.reasons().iter().any(too_many) {
@@ -314,13 +352,13 @@ struct Resolved {
     targets: Option<Vec<String>>,
 }
 
-fn rule(session: &Session<'_>, mut resource: Resolved, others: &Others) -> Ruling {
+fn rule(mut resource: Resolved, others: &Others, decide: impl Fn(Action, &ResourceFacts) -> Decision) -> Ruling {
     let mut visible_targets = None;
     let mut hidden_targets = Vec::new();
     if let Some(targets) = &resource.targets {
         let (mut names, mut visible) = (BTreeSet::new(), Vec::new());
         for (name, target) in targets.iter().filter_map(|name| Some((name, others.by_name.get(name)?))) {
-            let decision = session.decide(resource.action, target);
+            let decision = decide(resource.action, target);
             if decision.effect() == Effect::Permit {
                 names.insert(name.clone());
                 visible.push(Some(target));
@@ -332,7 +370,7 @@ fn rule(session: &Session<'_>, mut resource: Resolved, others: &Others) -> Rulin
         visible_targets = Some(names);
         resource.facts.owners = union(visible);
     }
-    let decision = session.decide(resource.action, &resource.facts);
+    let decision = decide(resource.action, &resource.facts);
     let owners = patients(&resource.facts.owners).cloned().collect();
     Ruling { decision, owners, visible_targets, hidden_targets }
 }

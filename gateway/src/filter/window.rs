@@ -39,6 +39,9 @@ struct Denied {
     consents: BTreeSet<(String, String)>,
 }
 
+/// The rule of a disclosure whose write may or may not have been carried out (docs/spec/event.md).
+pub const WRITE_UNKNOWN: &str = "write-unknown";
+
 /// A resource whose identity cannot stand in a record, which therefore cannot be disclosed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a resource without a usable identity cannot be recorded")]
@@ -93,6 +96,14 @@ impl Window {
             }
         }
         Ok(())
+    }
+
+    /// Puts on record, for each of these patients, that it is not known whether a write to their records was carried
+    /// out; [`Self::disclose`] adds what is known of the resource.
+    pub(crate) fn unsure(&mut self, owners: &[PatientId]) {
+        for owner in owners {
+            self.disclosed.entry(owner.clone()).or_default().rules.insert(WRITE_UNKNOWN);
+        }
     }
 
     /// Puts on record that Consent kept a resource back: under each owner whose Consents refused it.

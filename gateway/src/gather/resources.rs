@@ -39,6 +39,12 @@ impl ResourceSource {
         }
         let mut found = BTreeMap::new();
         for (rtype, ids) in by_type {
+            if rtype == "Binary" {
+                for id in ids {
+                    self.binary(id, &mut found).await?;
+                }
+                continue;
+            }
             for batch in ids.chunks(BATCH) {
                 self.search(rtype, batch, &mut found).await?;
             }
@@ -85,6 +91,32 @@ impl ResourceSource {
         }
     }
 
+    /// R4 gives Binary no search parameters: it is read.
+    async fn binary(&self, id: &str, found: &mut BTreeMap<String, ResourceFacts>) -> Result<(), Problem> {
+        let answer = self.upstream.facts(&format!("Binary/{id}")).await.map_err(|_| NoFacts::Unavailable)?;
+        match answer.status {
+            200 => {}
+            // 400: HAPI's answer to an id that it could never have given.
+            400 | 404 | 410 => return Ok(()),
+            _ => return Err(NoFacts::Unavailable.into()),
+        }
+        let body = match answer.into_json_bytes(ANSWER_LIMIT).await {
+            Ok(body) => body,
+            Err(UpstreamError::TooLarge) => return Ok(()),
+            Err(_) => return Err(NoFacts::Unavailable.into()),
+        };
+        let doc = Doc::parse(&body).map_err(|_| NoFacts::Unreadable)?;
+        self.take(doc.root(), found);
+        Ok(())
+    }
+
+    fn take(&self, resource: Value<'_>, found: &mut BTreeMap<String, ResourceFacts>) {
+        match ResourceFacts::of(resource, &self.bases) {
+            Ok(facts) => found.extend(facts.id.clone().map(|id| (format!("{}/{id}", facts.resource_type), facts))),
+            Err(_) => tracing::warn!("a stored resource is not readable, so what hangs on it is hidden"),
+        }
+    }
+
     async fn search(
         &self,
         rtype: &str,
@@ -93,10 +125,7 @@ impl ResourceSource {
     ) -> Result<(), Problem> {
         let target = format!("{rtype}?_id={}&_count={BATCH}", ids.join(","));
         let read = each_resource(&self.upstream, &target, |resource| {
-            match ResourceFacts::of(resource, &self.bases) {
-                Ok(facts) => found.extend(facts.id.clone().map(|id| (format!("{}/{id}", facts.resource_type), facts))),
-                Err(_) => tracing::warn!("a stored resource is not readable, so what hangs on it is hidden"),
-            }
+            self.take(resource, found);
             Ok(())
         });
         match (read.await, ids) {
@@ -158,6 +187,7 @@ pub(super) async fn each_resource(
         let body = answer.into_json_bytes(ANSWER_LIMIT).await.map_err(|error| match error {
             UpstreamError::TooLarge => NoFacts::TooMany,
             UpstreamError::Unreachable
+            | UpstreamError::NoAnswer
             | UpstreamError::Timeout
             | UpstreamError::BrokenOff
             | UpstreamError::NotFhirJson

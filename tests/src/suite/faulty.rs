@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::harness::fhir::client;
@@ -25,6 +26,8 @@ pub(super) enum Fault {
     DoesAndCloses,
     /// The connection ends.
     Closes,
+    /// The right answer, and nobody listens any more when it comes, until [`Faulty::up`] after [`Faulty::down`].
+    AnswersAndIsGone,
 }
 
 struct Shared {
@@ -35,6 +38,8 @@ struct Shared {
     /// The first whose prefix fits `METHOD target` answers.
     faults: Mutex<Vec<(String, Fault)>>,
     seen: Mutex<Vec<String>>,
+    /// Told when nobody shall listen any more.
+    gone: Notify,
 }
 
 /// A running faulty counterpart.
@@ -58,6 +63,7 @@ impl Faulty {
             client: client()?,
             faults: Mutex::default(),
             seen: Mutex::default(),
+            gone: Notify::new(),
         });
         let accepting = Some(tokio::spawn(accept(listener, Arc::clone(&shared))));
         Ok(Self { base, port, shared, accepting })
@@ -106,7 +112,12 @@ impl Drop for Faulty {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.gone.notified() => return,
+        };
+        let Ok((stream, _)) = stream else { return };
         let shared = Arc::clone(&shared);
         // A client that goes away ends its own connection only.
         tokio::spawn(async move { drop(serve(stream, &shared).await) });
@@ -145,6 +156,12 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
         }
         Some(Fault::DoesAndCloses) => drop(passed_on(shared, &head, body).await?),
         Some(Fault::Closes) => {}
+        Some(Fault::AnswersAndIsGone) => {
+            let answer = passed_on(shared, &head, body).await?;
+            shared.gone.notify_one();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stream.write_all(&answer).await?;
+        }
     }
     stream.shutdown().await?;
     Ok(())

@@ -3,11 +3,16 @@
 #![expect(clippy::indexing_slicing, reason = "bodies of the test's own: a member that cannot be set is a failed test")]
 
 mod limits;
+mod references;
 mod writes;
 
 pub(super) use limits::{
     hidden_targets_are_on_record, includes_follow_their_parameter, too_large_is_absent, too_many_consents_hide,
     unreadable_targets_hide,
+};
+pub(super) use references::{
+    a_patient_who_forbade_all_speaks_again, creates_that_point_at_hidden, creates_that_point_at_visible,
+    documents_bring_their_entries, references_are_bounded, updates_that_point_at_hidden, writers_without_read,
 };
 pub(super) use writes::{
     consents_of_others, foreign_binaries_stay_closed, hidden_writes_as_absent, labels_of_elements_stay,

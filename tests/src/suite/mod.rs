@@ -21,6 +21,7 @@ mod told;
 mod us_core;
 mod us_core_table;
 mod wrong_answers;
+mod wrong_writes;
 
 use std::pin::Pin;
 
@@ -111,6 +112,13 @@ pub fn tests() -> Vec<Test> {
         test!(leaks::redacted_images_stay, Gateway),
         test!(leaks::foreign_binaries_stay_closed, Gateway),
         test!(leaks::consents_of_others, Gateway),
+        test!(leaks::creates_that_point_at_hidden, Gateway),
+        test!(leaks::creates_that_point_at_visible, Gateway),
+        test!(leaks::documents_bring_their_entries, Gateway),
+        test!(leaks::updates_that_point_at_hidden, Gateway),
+        test!(leaks::writers_without_read, Gateway),
+        test!(leaks::references_are_bounded, Gateway),
+        test!(leaks::a_patient_who_forbade_all_speaks_again, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),
@@ -122,7 +130,9 @@ pub fn tests() -> Vec<Test> {
         test!(wrong_answers::resources_are_not_released, Gateway),
         test!(wrong_answers::bundles_are_not_released, Gateway),
         test!(wrong_answers::an_answer_that_fails_midway_is_aborted, Gateway),
-        test!(wrong_answers::writes_end_on_record, Gateway),
+        test!(wrong_writes::writes_end_on_record, Gateway),
+        test!(wrong_writes::a_write_without_its_echo_is_complete, Gateway),
+        test!(wrong_writes::updates_are_guarded_without_etag, Gateway),
         test!(wrong_answers::disguised_links_stay_under_the_base, Gateway),
         test!(wrong_answers::pages_that_never_end_are_given_up, Gateway),
         test!(wrong_answers::a_slow_request_is_on_record, Gateway),

@@ -8,27 +8,29 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::faulty::{Fault, Faulty, fhir, http};
-use super::told::{self, Caller, OPEN, Refusal, held, of_kind, refusal, refused};
+use super::told::{self, Caller, OPEN, Refusal, of_kind, refusal, refused};
 use crate::demo::cast::Role;
 use crate::harness::fhir::Fhir;
 use crate::harness::gateway::Gateway;
 use crate::harness::stack::Stack;
 
 /// A value that the upstream says in its wrong answers, and that nobody else may repeat.
-const MARKER: &str = "zq7393marker";
+pub(super) const MARKER: &str = "zq7393marker";
 
 const ONE: &str = "Condition?patient=Patient/alder&_id=alder-hypertension";
 
 type Row = (&'static str, Fault, Refusal);
 
-struct Wrong {
-    gateway: Gateway,
-    upstream: Faulty,
-    doctor: Fhir,
+/// A gateway of the test's own before a server that answers as it is told to.
+pub(super) struct Wrong {
+    pub(super) gateway: Gateway,
+    pub(super) upstream: Faulty,
+    pub(super) doctor: Fhir,
 }
 
 impl Wrong {
-    async fn start(stack: &Stack, name: &str, limits: &Value) -> Result<Self> {
+    /// Starts both.
+    pub(super) async fn start(stack: &Stack, name: &str, limits: &Value) -> Result<Self> {
         let upstream = Faulty::start(stack.upstream.base()).await?;
         let more = json!({
             "upstream": {"read_timeout": "1s", "max_response_entries": 60},
@@ -40,7 +42,7 @@ impl Wrong {
     }
 
     /// What the real server answers, as if it came from here.
-    async fn said(&self, stack: &Stack, path: &str) -> Result<String> {
+    pub(super) async fn said(&self, stack: &Stack, path: &str) -> Result<String> {
         let text = stack.direct()?.get(path).await?.success()?.body;
         Ok(String::from_utf8(text.to_vec())?.replace(stack.upstream.base(), &self.upstream.base))
     }
@@ -80,7 +82,8 @@ impl Wrong {
         Ok(())
     }
 
-    async fn end(mut self) -> Result<()> {
+    /// Its log tells nothing; it ends.
+    pub(super) async fn end(mut self) -> Result<()> {
         told::silent("the log", &self.gateway.process()?.output()?, &[MARKER, "alder", "Patient/"])?;
         self.gateway.stop().await
     }
@@ -91,11 +94,12 @@ fn json_as(content_type: &str, body: &[u8]) -> Fault {
 }
 
 /// Says this length for that body.
-fn claiming(body: &[u8], length: usize) -> Vec<u8> {
+pub(super) fn claiming(body: &[u8], length: usize) -> Vec<u8> {
     http(200, &[("content-type", "application/fhir+json")], body, length)
 }
 
-fn complaint() -> Vec<u8> {
+/// What a server says of what it does not take.
+pub(super) fn complaint() -> Vec<u8> {
     json!({"resourceType": "OperationOutcome", "id": "x", "issue": [{"severity": "error", "code": "processing",
         "diagnostics": format!("no such {MARKER} for Patient/alder"), "details": {"text": MARKER}}]})
     .to_string()
@@ -345,50 +349,6 @@ pub(super) async fn an_answer_that_fails_midway_is_aborted(stack: &mut Stack) ->
         ensure!(got > 0 && disclosed.len() >= got, "{what}: {got} received, {} on record", disclosed.len());
     }
     wrong.doctor.read(query).await.context("after all that")?;
-    wrong.end().await
-}
-
-/// Writes whose answer is wrong or missing: the intent is on record, the end is told, and nothing is said to be stored.
-pub(super) async fn writes_end_on_record(stack: &mut Stack) -> Result<()> {
-    let mut wrong = Wrong::start(stack, "wrong-writes", &json!({})).await?;
-    let direct = stack.direct()?;
-    let good = direct.read(OPEN).await?;
-    let before = held(&direct, OPEN).await?;
-    let html = http(200, &[("content-type", "text/html")], MARKER.as_bytes(), MARKER.len());
-    let half = format!(r#"{{"resourceType":"Observation","note":"{MARKER}"#);
-    let rows: Vec<Row> = vec![
-        ("400", fhir(400, &complaint()), refusal(422, "upstream-refused")),
-        ("422", fhir(422, &complaint()), refusal(422, "upstream-refused")),
-        ("409", fhir(409, &complaint()), refusal(409, "upstream-conflict")),
-        ("412", fhir(412, &complaint()), refusal(409, "upstream-conflict")),
-        ("500", fhir(500, &complaint()), refusal(502, "upstream-failed")),
-        ("no answer", Fault::Closes, refusal(502, "upstream-unreachable")),
-        ("silence", Fault::SaysAndHangs(Vec::new()), refusal(504, "upstream-timeout")),
-        ("HTML", Fault::Says(html), refusal(502, "upstream-not-fhir")),
-        ("half", fhir(200, half.as_bytes()), refusal(502, "upstream-malformed-resource")),
-        ("done and no answer", Fault::DoesAndCloses, refusal(502, "upstream-unreachable")),
-    ];
-    for (what, fault, expected) in rows {
-        wrong.upstream.answers("PUT Observation/alder-bp", fault);
-        let answer = wrong.doctor.write(Method::PUT, OPEN, &good).await.context(what)?;
-        wrong.upstream.behaves();
-        let shown = String::from_utf8_lossy(&answer.body).into_owned();
-        told::silent("the answer", &shown, &[MARKER]).context(what)?;
-        ensure!(answer.status.as_u16() == expected.status, "{what}: answered {} {shown}", answer.status);
-        ensure!(told::rule(&answer)? == expected.rule, "{what}: {shown}");
-        let events = told::openings(&wrong.gateway, told::request_id(&answer)?).await?.context("no events")?;
-        let request = of_kind(&events, "request").next().context("no request event")?;
-        ensure!(request.get("phase") == Some(&json!("intent")), "{what}: {request}");
-        ensure!(told::end(&events) == Some("upstream-failed"), "{what}: it ended {:?}", told::end(&events));
-        ensure!(held(&direct, OPEN).await?.0 == before.0, "{what}: the resource has gone");
-        if matches!(what, "400" | "422" | "409" | "412" | "500") {
-            let (log, id) = (wrong.gateway.process()?.output()?, told::request_id(&answer)?.to_string());
-            let told = |line: &str| line.contains(&id) && line.contains("codes=\"processing\"");
-            ensure!(log.lines().any(told), "{what}: the log does not tell the kinds of reasons under {id}");
-        }
-    }
-    ensure!(direct.read(OPEN).await?.get("subject") == good.get("subject"), "another resource is stored");
-    told::serves(&wrong.doctor).await?;
     wrong.end().await
 }
 

@@ -147,6 +147,19 @@ fn a_disclosure_by_read_or_write_is_one_for_each_resource() {
 }
 
 #[test]
+fn a_write_whose_end_is_not_known_is_no_access() {
+    let update = asked("update", Phase::Intent);
+    let asking = request(update.clone());
+    let rule = Some("write-unknown".to_owned());
+    for resources in [vec![used("o1")], Vec::new()] {
+        let disclosure = Disclosure { rule: rule.clone(), ..disclosed(asking.id, "lena", resources) };
+        let found = mapped(&event(EventBody::Disclosure(disclosure)), Some(&update));
+        assert_eq!(found.iter().map(gist).collect::<Vec<_>>(), [("failure", "8", "update")]);
+        assert!(found[0].to_string().contains("Patient/lena"));
+    }
+}
+
+#[test]
 fn consents_are_told_where_user_and_organisation_are_known() {
     let read = asked("read", Phase::Whole);
     let asking = request(read.clone());

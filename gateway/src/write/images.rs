@@ -1,0 +1,150 @@
+//! Images: the resource as the client wants it, as it is stored, and what may not differ between the two.
+
+use std::collections::BTreeSet;
+
+use gateway_core::decide::Action;
+use gateway_core::facts::{InlineLabel, ResourceFacts};
+use gateway_core::json::{Doc, Edits};
+use gateway_core::owner::{PatientId, is_fhir_id};
+use gateway_core::resource_type::ResourceType;
+use gateway_core::rewrite::rebase;
+
+use super::references::references;
+use super::{Writer, consent_refuses, denied, refused};
+use crate::filter::{Judged, Window};
+use crate::forward::UpstreamError;
+use crate::outcome::Outcome;
+use crate::problem::Problem;
+use crate::read::{matches_any, too_large};
+
+/// The resource as the client wants it.
+pub(super) struct ImageAfter {
+    /// Its facts.
+    pub(super) facts: ResourceFacts,
+    /// What it points at.
+    pub(super) references: BTreeSet<String>,
+    /// The body, on the upstream's base.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The resource as it is stored; the caller may see all of it and may do to it what he asked for.
+pub(super) struct ImageBefore {
+    /// Its facts.
+    pub(super) facts: ResourceFacts,
+    /// Whose it is.
+    pub(super) owners: Vec<PatientId>,
+    /// What it points at.
+    pub(super) references: BTreeSet<String>,
+    /// The version that was decided on, as `If-Match` names it.
+    pub(super) version: String,
+}
+
+impl Writer<'_> {
+    /// The body, checked and on the upstream's base.
+    pub(super) fn image_after(
+        &self,
+        rtype: ResourceType,
+        id: Option<&str>,
+        body: &[u8],
+    ) -> Result<ImageAfter, Problem> {
+        let bad = |rule, sentence: &str| Problem::BadBody { status: 400, rule, sentence: sentence.to_owned() };
+        let bases = self.judge.bases();
+        let doc = Doc::parse(body).map_err(|error| {
+            bad("body-malformed", &format!("The body is not acceptable JSON ({error}): nothing was written."))
+        })?;
+        let facts = ResourceFacts::of(doc.root(), bases)
+            .map_err(|error| bad("body-not-fhir", &format!("The body is no FHIR R4 resource ({error}).")))?;
+        if facts.resource_type != rtype {
+            return Err(bad("body-other-type", "The body's resourceType is not the type in the URL."));
+        }
+        if id.is_some() && facts.id.as_deref() != id {
+            return Err(bad("body-other-id", "The body's id is not the id in the URL."));
+        }
+        let mut edits = Edits::new();
+        rebase(doc.root(), &bases.public, &bases.upstream, &mut edits);
+        let bytes = edits.apply(body).map_err(|_| bad("body-malformed", "The body cannot be carried over."))?;
+        Ok(ImageAfter { references: references(doc.root(), &facts, bases), facts, bytes })
+    }
+
+    /// The stored image that the write replaces, if the caller may see it as it is and may do this to it.
+    pub(super) async fn image_before(
+        &self,
+        rtype: ResourceType,
+        id: &str,
+        action: Action,
+        if_match: Option<&str>,
+    ) -> Result<Result<ImageBefore, Outcome>, Problem> {
+        let target = format!("{rtype}/{id}");
+        let answer = self.gate.upstream.facts(&target).await?;
+        match answer.status {
+            200 => {}
+            // 400: HAPI's answer to an id that it could never have given.
+            400 | 404 | 410 => return Err(Problem::Absent),
+            status => return Err(Problem::UpstreamRefused { status }),
+        }
+        let etag = answer.etag.clone();
+        let body = match answer.into_json_bytes(self.gate.shared.limits.entry).await {
+            Err(UpstreamError::TooLarge) => return Ok(Err(too_large(self.judge, &target).await)),
+            body => body?,
+        };
+        let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+        let read = self.judge.subject(&body, doc.root(), Action::Read)?;
+        let facts = read.facts.clone();
+        if facts.resource_type != rtype || facts.id.as_deref() != Some(id) {
+            return Err(Problem::Unfilterable("upstream-other-resource"));
+        }
+        let mut judged = self.judge.judge(&[read, self.judge.subject(&body, doc.root(), action)?]).await?.into_iter();
+        let (seen, image) = (judged.next(), judged.next());
+        // A scope without `r` does not make a stored resource one that the caller must not know of.
+        let rulings = self.judge.decide_all(&[(&facts, action)]).await?;
+        let Some(ruling) = rulings.into_iter().next() else { return Err(Problem::Absent) };
+        match (seen, ruling.permits()) {
+            // What Consent hides from a reader is not to be learnt of by writing it.
+            (Some(Judged::Hidden { owners, reasons }), true) if !owners.is_empty() => {
+                let mut window = Box::new(Window::only());
+                window.deny(&owners, &reasons);
+                Ok(Err(Outcome::Refused { problem: Problem::Absent, denied: Some(window) }))
+            }
+            (seen, true) if is_cut(seen.as_ref()) || is_cut(image.as_ref()) => Err(refused(
+                "redacted-image",
+                "Parts of this resource are redacted for you, so you may not overwrite or delete it.",
+            )),
+            (_, true) => {
+                let stored = facts.version.as_deref().filter(|version| is_fhir_id(version));
+                let version = etag.or_else(|| stored.map(|version| format!("W/\"{version}\"")));
+                let Some(version) = version else { return Err(Problem::Unversioned) };
+                if if_match.is_some_and(|known| !matches_any(known, &version)) {
+                    return Err(Problem::VersionConflict);
+                }
+                let references = references(doc.root(), &facts, self.judge.bases());
+                Ok(Ok(ImageBefore { references, owners: ruling.owners, facts, version }))
+            }
+            (Some(Judged::Shown(_)), false) => Ok(Err(consent_refuses(&ruling))),
+            (Some(Judged::Hidden { .. }) | None, false) => {
+                let denied = Some(denied(std::slice::from_ref(&ruling)));
+                Ok(Err(Outcome::Refused { problem: Problem::Absent, denied }))
+            }
+        }
+    }
+}
+
+/// A write cannot move a record to another patient or weaken its labels (CONSENT.md, leak table, "PUT / PATCH / DELETE").
+pub(super) fn guard(before: &ResourceFacts, after: &ResourceFacts) -> Result<(), Problem> {
+    if before.owners != after.owners {
+        return Err(refused("owner-change", "A write may not move a resource to another patient."));
+    }
+    let kept = |element: &InlineLabel| {
+        let same = after.inline_labels.iter().filter(|other| other.path == element.path);
+        same.into_iter().any(|other| element.labels.iter().all(|label| other.labels.contains(label)))
+    };
+    let resource = before.security.iter().all(|label| after.security.contains(label));
+    match resource && before.inline_labels.iter().all(kept) {
+        true => Ok(()),
+        false => Err(refused("labels-weakened", "A write may not take security labels away.")),
+    }
+}
+
+/// Whether something was taken out of the image before it was shown.
+fn is_cut(judged: Option<&Judged>) -> bool {
+    matches!(judged, Some(Judged::Shown(shown)) if shown.targets_dropped || !shown.removed.is_empty())
+}
