@@ -2,10 +2,15 @@
 
 #![expect(clippy::indexing_slicing, reason = "bodies of the test's own: a member that cannot be set is a failed test")]
 
+mod attacks;
 mod limits;
 mod references;
 mod writes;
 
+pub(super) use attacks::{
+    conditions_tell_nothing, consents_for_others_in_disguise, foundations_are_not_written,
+    hidden_records_are_not_relabelled, ids_of_creates_tell_nothing, labels_stay, records_stay_with_their_patient,
+};
 pub(super) use limits::{
     hidden_targets_are_on_record, includes_follow_their_parameter, too_large_is_absent, too_many_consents_hide,
     unreadable_targets_hide,
