@@ -296,7 +296,8 @@ pub(super) async fn heads_and_queries_are_limited(stack: &mut Stack) -> Result<(
 
     let within = told::with_headers(&doctor, Method::GET, OPEN, &[("x-filler", &one)]).await?;
     ensure!(within.status == 200, "within the limit: {}", within.status);
-    let query = format!("Observation?patient=Patient/alder&_count=1{}", "&_lastUpdated=gt2000-01-01".repeat(20));
+    let more = ",nothing-of-this-name".repeat(30);
+    let query = format!("Observation?patient=Patient/alder&_count=1&_id=alder-bp,alder-weight{more}");
     let first = doctor.read(&query).await?;
     let next = fhir::link(&first, "next").context("no next link")?;
     ensure!(next.len() > 1 << 10, "the link of {} bytes is within the limit anyway", next.len());
