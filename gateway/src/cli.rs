@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::rules::Rules;
+use crate::selftest;
 use journal::JournalCommand;
 
 mod journal;
@@ -39,6 +40,9 @@ enum Command {
     /// Copy the journal, or go on from a copy.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Ask a gateway that runs, from outside, what an installation must be able to show.
+    #[command(name = "selftest")]
+    SelfTest(Box<selftest::Arguments>),
     /// Print the version.
     Version,
 }
@@ -78,6 +82,10 @@ pub fn run(
         },
         Command::Config(ConfigCommand::Schema) => say(out, &format_args!("{:#}\n", config::schema()), 0),
         Command::Journal(command) => journal::run(&command, out, errors),
+        Command::SelfTest(arguments) => match selftest::run(&arguments, out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => say(errors, &format_args!("FAILED: {fault}\n"), FAILED),
+        },
         Command::Version => say(out, &format_args!("fhir-gateway {}\n", env!("CARGO_PKG_VERSION")), 0),
     }
 }

@@ -35,6 +35,7 @@ pub mod reload;
 pub mod respond;
 pub mod rules;
 pub mod search;
+pub mod selftest;
 pub mod server;
 pub mod ship;
 mod standing;
