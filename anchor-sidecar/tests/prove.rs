@@ -98,11 +98,18 @@ fn record(place: &Place, openings: &Value) {
 }
 
 fn prove(place: &Place, gateway: &str, token: &Path, out: &Path) -> (i32, String) {
+    prove_of(&["--request", REQUEST], place, gateway, token, out)
+}
+
+/// As a file names the request, trying again for so long.
+fn prove_from(file: &Path, wait: &str, place: &Place, gateway: &str, token: &Path, out: &Path) -> (i32, String) {
+    let subject = ["--request-file", file.to_str().unwrap(), "--wait-seconds", wait];
+    prove_of(&subject, place, gateway, token, out)
+}
+
+fn prove_of(subject: &[&str], place: &Place, gateway: &str, token: &Path, out: &Path) -> (i32, String) {
     let sidecar = format!("http://127.0.0.1:{}", place.port);
-    run(&[
-        "prove",
-        "--request",
-        REQUEST,
+    let line = [
         "--gateway",
         gateway,
         "--admin-token-file",
@@ -111,7 +118,8 @@ fn prove(place: &Place, gateway: &str, token: &Path, out: &Path) -> (i32, String
         &sidecar,
         "--out",
         out.to_str().unwrap(),
-    ])
+    ];
+    run(&[&["prove"], subject, &line].concat())
 }
 
 #[test]
@@ -126,6 +134,14 @@ fn without_a_chain_content_and_place_are_verified_and_the_anchor_is_what_is_miss
     assert_eq!(prove(&place, &gateway, &token, &out).0, 1);
     std::fs::write(&token, "let-me-in\n").unwrap();
     assert_eq!(prove(&place, &gateway, &token, &out).0, 2);
+    let request = place.path("request-id");
+    assert_eq!(prove_from(&request, "0", &place, &gateway, &token, &out).0, 64, "there is no such file");
+    std::fs::write(&request, "not an id").unwrap();
+    assert_eq!(prove_from(&request, "0", &place, &gateway, &token, &out).0, 64);
+    std::fs::write(&request, format!("{REQUEST}\n")).unwrap();
+    let begun = Instant::now();
+    assert_eq!(prove_from(&request, "3", &place, &gateway, &token, &out).0, 2, "there is no anchor to wait for");
+    assert!(begun.elapsed() >= Duration::from_secs(3), "it did not wait");
     run(&["trust", "--config", place.path("config.toml").to_str().unwrap(), "--out", trust.to_str().unwrap()]);
     let verify = ["verify", out.to_str().unwrap(), "--trust", trust.to_str().unwrap(), "--format", "json"];
     let (code, text) = run(&verify);
@@ -237,11 +253,10 @@ fn on_a_real_chain_an_access_is_verified_and_a_rolled_back_log_is_refused() {
     // Waiting until it is final, and then for ever.
     assert_eq!(prove(&place, &gateway, &token, &out).0, 2);
     assert_eq!(run(&with_rpc).0, 2);
-    let until = Instant::now() + Duration::from_secs(60);
-    while prove(&place, &gateway, &token, &out).0 != 0 {
-        assert!(Instant::now() < until, "no final anchor: {}", place.errors());
-        thread::sleep(Duration::from_millis(500));
-    }
+    let request = place.path("request-id");
+    std::fs::write(&request, REQUEST).unwrap();
+    let (code, text) = prove_from(&request, "60", &place, &gateway, &token, &out);
+    assert_eq!(code, 0, "no final anchor: {text} {}", place.errors());
     let (code, text) = run(&with_rpc);
     assert_eq!(code, 0, "{text}");
     assert_eq!(run(&verify).0, 3, "without a block that is believed it cannot be checked");

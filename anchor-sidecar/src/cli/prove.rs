@@ -1,6 +1,9 @@
 //! `prove`: a proof bundle of one request's records, or of one leaf.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use evidence::{
     bundle::{BundleError, ProofBundle},
@@ -19,6 +22,9 @@ use super::{
 };
 use crate::volume;
 
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// What to prove, and who is asked.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true))]
@@ -26,6 +32,9 @@ pub(super) struct ProveArguments {
     /// Id of the request (`X-Request-Id` of the answer): its event and everything that refers to it.
     #[arg(long, group = "subject", requires = "gateway", requires = "admin_token_file")]
     request: Option<EventId>,
+    /// File that holds that id, as `fhir-gateway selftest` writes it.
+    #[arg(long, group = "subject", requires = "gateway", requires = "admin_token_file")]
+    request_file: Option<PathBuf>,
     /// One leaf as SOURCE/EPOCH/SEQUENCE; the bundle then holds neither event nor salt.
     #[arg(long, group = "subject", value_parser = place)]
     leaf: Option<Place>,
@@ -41,6 +50,9 @@ pub(super) struct ProveArguments {
     /// File to write; default: standard output.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Seconds to try again until the log has the records and a final anchor covers them.
+    #[arg(long, default_value_t = 0)]
+    wait_seconds: u64,
 }
 
 /// One leaf's place in its source.
@@ -107,15 +119,40 @@ pub(super) fn prove(arguments: &ProveArguments, output: &Output) -> Result<Exit,
 async fn assemble(arguments: &ProveArguments) -> Result<ProofBundle, Failure> {
     let client = http::client()?;
     if let Some(place) = arguments.leaf {
-        return part(&client, &arguments.sidecar, place, None).await;
+        return patiently(arguments, async || part(&client, &arguments.sidecar, place, None).await).await;
     }
+    // An answer leaves after its events are durable, so there is nothing to wait for here.
     let Openings { tenant, openings } = openings(&client, arguments).await?;
     if openings.is_empty() {
         return Err(Failure::failed("the gateway knows no record of that request"));
     }
+    patiently(arguments, async || whole(&client, &arguments.sidecar, &tenant, &openings).await).await
+}
+
+/// Tries again until a final anchor covers the records or the time is over; then what there is, or why there is nothing.
+async fn patiently(
+    arguments: &ProveArguments,
+    make: impl AsyncFn() -> Result<ProofBundle, Failure>,
+) -> Result<ProofBundle, Failure> {
+    let end = Instant::now() + Duration::from_secs(arguments.wait_seconds);
+    loop {
+        let made = make().await;
+        if made.as_ref().is_ok_and(|bundle| !bundle.anchors.is_empty()) || Instant::now() >= end {
+            return made;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn whole(
+    client: &reqwest::Client,
+    sidecar: &Url,
+    tenant: &TenantId,
+    openings: &[Opening],
+) -> Result<ProofBundle, Failure> {
     // An anchor may become final between two questions; then all are asked again.
     for _ in 0..3 {
-        match together(&client, &arguments.sidecar, &tenant, &openings).await? {
+        match together(client, sidecar, tenant, openings).await? {
             Ok(bundle) => return Ok(bundle),
             Err(BundleError::Unlike) => {}
             Err(error) => return Err(Failure::failed(error)),
@@ -124,14 +161,24 @@ async fn assemble(arguments: &ProveArguments) -> Result<ProofBundle, Failure> {
     Err(Failure::failed("the log keeps moving while it is asked; try again"))
 }
 
+/// The id of the request, from the command line or its file.
+fn request(arguments: &ProveArguments) -> Result<Option<EventId>, Failure> {
+    let Some(file) = &arguments.request_file else { return Ok(arguments.request) };
+    let text = read(file)?;
+    text.trim().parse().map(Some).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
+
 async fn openings(client: &reqwest::Client, arguments: &ProveArguments) -> Result<Openings, Failure> {
     let (Some(request), Some(gateway), Some(token_file)) =
-        (arguments.request, &arguments.gateway, &arguments.admin_token_file)
+        (request(arguments)?, &arguments.gateway, &arguments.admin_token_file)
     else {
         return Err(Failure::usage("--request needs --gateway and --admin-token-file"));
     };
-    let token = std::fs::read_to_string(token_file)
-        .map_err(|error| Failure::usage(format!("{}: {error}", token_file.display())))?;
+    let token = read(token_file)?;
     let token = SecretString::from(token.trim().to_owned());
     let url = http::below(gateway, &format!("v1/openings/{request}"))?;
     http::read(client.get(url).bearer_auth(token.expose_secret()), "the gateway").await
