@@ -9,6 +9,7 @@ from pathlib import Path
 from release import containers, of_kind
 
 SECRET_LENGTH = 32
+LABEL_SETS = '{"version": "1", "sets": [{"sensitivity": "SUD", "system": "http://hl7.org/fhir/sid/icd-10-cm", "codes": ["F10.-"]}]}'
 
 
 class Programs:
@@ -43,6 +44,8 @@ class Material:
             "tls.crt": certificate.read_text(),
             "tls.key": key.read_text(),
             "ca.crt": certificate.read_text(),
+            "policies": ["label-sets.json"],
+            "label-sets.json": LABEL_SETS,
         }
 
 
@@ -94,7 +97,8 @@ def _files(volume, maps, content):
     for source in sources:
         for kind, what in source.items():
             own = maps.get(what.get("name"), {}) if kind == "configMap" else {}
-            items = what.get("items") or [{"key": key, "path": key} for key in own]
+            # A ConfigMap of the operator's own holds what is named of it.
+            items = what.get("items") or [{"key": key, "path": key} for key in own or content.get(what.get("name"), ())]
             for item in items:
                 name = Path(item["path"]).name
                 yield item["path"], own.get(item["key"]) or content[name]

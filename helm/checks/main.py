@@ -16,7 +16,7 @@ import monitoring
 import policy
 import schemas
 from mutations import MUTATIONS
-from release import Chart, Refused
+from release import Chart, Refused, of_kind
 
 HELM_FOLDER = Path(__file__).resolve().parent.parent
 WORKSPACE = HELM_FOLDER.parent
@@ -121,6 +121,20 @@ class Checks:
     def stable(self):
         """Rendering twice gives the same: nothing is made up."""
         return [f"{name} differs" for name in self.names if self.chart.objects(self.values(name), "1.34.0") != self.objects(name)]
+
+    def restarts(self):
+        """What the gateway reads again while it runs changes no pod; everything else does."""
+        found = []
+        for changed, restart in (
+            ({"consent": {"no_consent": "deny"}}, False),
+            ({"redaction": [{"path": "Patient.name"}], "roles": {"policy_writer": ["a"]}}, False),
+            ({"server": {"limits": {"body": "1 MiB"}}}, True),
+        ):
+            values = [*self.values("minimal"), self._file("changed", {"gateway": {"config": changed}})]
+            before, after = (of_kind(one, "StatefulSet") for one in (self.objects("minimal"), self.chart.objects(values, "1.34.0")))
+            if (before != after) != restart:
+                found.append(f"{changed} {'changes no pod' if restart else 'makes another pod'}")
+        return found
 
     def monitoring(self):
         """Alerts ask for what is measured, and have their page."""
@@ -242,7 +256,7 @@ def main():
             print(why, file=sys.stderr)
             return 3
         checks = Checks(helm, chart, programs, material, scratch)
-        always = [checks.generated, checks.lint, checks.everything_at_once, checks.contradictions, checks.schemas, checks.policy, checks.stable]
+        always = [checks.generated, checks.lint, checks.everything_at_once, checks.contradictions, checks.schemas, checks.policy, checks.stable, checks.restarts]
         always += [checks.monitoring, checks.dashboard, checks.notes]
         for check in [*always, *([checks.programs_accept, checks.trust] if material else [])]:
             try:

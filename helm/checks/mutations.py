@@ -28,6 +28,7 @@ MUTATIONS = [
     ("templates/_config.tpl", "kek_file: /etc/sealgate/secrets/kek", "kek_file: /etc/sealgate/secrets/kek.key", "programs", "not mounted"),
     ("templates/_config.tpl", "public_base:", "publicbase:", "programs", "config check"),
     ("templates/_config.tpl", "chain_id: {{ int64", "chain: {{ int64", "programs", "config check"),
+    ("templates/_config.tpl", '"consent" "redaction"', '"redaction"', "restarts", "makes another pod"),
     ("templates/_toml.tpl", "{{ int64 . }}", "{{ float64 . | toString }}", "programs", "config check"),
     ("templates/_config.tpl", '"code_hash" .Values.anchor.codeHash', '"code_hash" .Values.anchor.logId', "trust", "the program"),
     ("templates/_validate.tpl", "if gt (int $v.replicaCount) 1", "if gt (int $v.replicaCount) 2", "contradictions", "replicaCount"),

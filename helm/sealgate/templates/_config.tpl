@@ -28,6 +28,9 @@ auth:
 {{- if .Values.policy.existingConfigMap }}
 policy:
   cedar_dir: /etc/sealgate/policies
+  {{- with .Values.policy.labelSetsKey }}
+  label_sets_file: /etc/sealgate/policies/{{ . }}
+  {{- end }}
 {{- end }}
 journal:
   path: /var/lib/sealgate/journal/journal.db
@@ -112,6 +115,11 @@ limits:
 {{/* Both files, whole. */}}
 {{- define "sealgate.gateway.toml" -}}
 {{- include "sealgate.toml" (mergeOverwrite (deepCopy .Values.gateway.config) (fromYaml (include "sealgate.gateway.settings" .))) | trim -}}
+{{- end -}}
+
+{{/* What of the gateway's file takes effect at a start only: consent, redaction, roles, client and policy are read again while it runs (ADR 0030). */}}
+{{- define "sealgate.gateway.started" -}}
+{{- include "sealgate.toml" (omit (mergeOverwrite (deepCopy .Values.gateway.config) (fromYaml (include "sealgate.gateway.settings" .))) "consent" "redaction" "roles" "client" "policy") | trim -}}
 {{- end -}}
 
 {{- define "sealgate.sidecar.toml" -}}

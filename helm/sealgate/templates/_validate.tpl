@@ -65,6 +65,10 @@ set of values that brings it about (helm/checks/contradictions.yaml).
 {{- end -}}
 {{- end -}}
 
+{{- if and $v.policy.labelSetsKey (not $v.policy.existingConfigMap) -}}
+{{- $faults = append $faults "policy.labelSetsKey names a key, but policy.existingConfigMap is empty: name the ConfigMap that holds it" -}}
+{{- end -}}
+
 {{/* the chain */}}
 {{- if $v.anchor.enabled -}}
 {{- if not $v.keys.publisher.existingSecret -}}
