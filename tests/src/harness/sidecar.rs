@@ -239,7 +239,11 @@ async fn register(chain: &Anvil, keys: &Keys) -> Result<Registration> {
     })
 }
 
-fn text_of(value: &Value, name: &str) -> Result<String> {
+/// A text of a command's answer.
+///
+/// # Errors
+/// When the answer has none by this name.
+pub(crate) fn text_of(value: &Value, name: &str) -> Result<String> {
     value
         .get(name)
         .and_then(Value::as_str)
@@ -248,7 +252,10 @@ fn text_of(value: &Value, name: &str) -> Result<String> {
 }
 
 /// Runs a command that must succeed and gives its answer for machines.
-async fn answer(arguments: &[&str]) -> Result<Value> {
+///
+/// # Errors
+/// When it fails, or prints no JSON.
+pub(crate) async fn answer(arguments: &[&str]) -> Result<Value> {
     let name = arguments.first().copied().unwrap_or_default();
     let mut arguments = arguments.to_vec();
     arguments.extend(["--format", "json"]);

@@ -3,6 +3,7 @@
 mod backup;
 mod bad_bodies;
 mod bad_input;
+mod chart;
 mod crash;
 mod drain;
 mod faulty;
@@ -158,6 +159,7 @@ pub fn tests() -> Vec<Test> {
         test!(drain::requests_at_work_finish, Gateway),
         test!(backup::a_lost_journal_is_restored, Gateway),
         test!(backup::an_old_snapshot_is_caught, Gateway),
+        test!(chart::a_release_passes_its_own_test, Sidecar),
         test!(us_core::searches_lose_nothing, Gateway),
         test!(us_core::only_addresses_are_rewritten, Gateway),
         test!(us_core::synthea_loses_nothing, Gateway),

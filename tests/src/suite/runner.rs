@@ -17,7 +17,7 @@ use super::{Needs, Skip, Test};
 use crate::demo::settings;
 use crate::harness::hapi::HapiOptions;
 use crate::harness::stack::{Server, Stack, StackOptions};
-use crate::harness::{say, workspace};
+use crate::harness::{programs, say, workspace};
 
 /// The longest that one end-to-end test may take.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -65,6 +65,7 @@ pub async fn run(plan: Plan) -> Result<Tally> {
         tally.add(fuzz().await?);
         tally.add(contracts().await?);
         tally.add(profiles().await?);
+        tally.add(chart().await?);
     }
     tally.add(suite(&plan).await?);
     Ok(tally)
@@ -158,14 +159,14 @@ async fn fuzz() -> Result<Tally> {
     let what = "the fuzz targets";
     // Not by `cargo run`: with the whole workspace's features its dependencies are there already.
     let mut cargo = cargo("build")?;
-    cargo.args(["--quiet", "--workspace", "--bin", "fuzz-all"]).stdin(Stdio::null());
-    let built = cargo.status().await.context("cargo cannot be started")?;
-    if !built.success() {
-        return Ok(ended(what, "", built));
+    cargo.args(["--quiet", "--workspace", "--features", "e2e/bench", "--bin", "fuzz-all"]);
+    let built = counted(what, cargo).await?;
+    if built.failed > 0 {
+        return Ok(built);
     }
     let mut program = Command::new(target()?.join("debug/fuzz-all"));
-    let run = program.args(["--seconds", FUZZ_SECONDS]).stdin(Stdio::null()).status().await;
-    Ok(ended(what, "there is no C++ compiler, or this is not Linux", run.context("fuzz-all cannot be started")?))
+    program.args(["--seconds", FUZZ_SECONDS]);
+    checked(what, program, "the fuzz targets: there is no C++ compiler, or this is not Linux").await
 }
 
 async fn contracts() -> Result<Tally> {
@@ -182,33 +183,56 @@ async fn contracts() -> Result<Tally> {
 async fn profiles() -> Result<Tally> {
     say::step("fhir-profiles/check");
     let check = workspace::root()?.join("fhir-profiles/check");
-    let status = Command::new(Path::new(&check)).stdin(Stdio::null()).status().await;
-    let status = status.context("fhir-profiles/check cannot be started")?;
-    Ok(ended("the profiles", "SUSHI or its FHIR packages cannot be had here", status))
+    let missing = "the profiles: SUSHI or its FHIR packages cannot be had here";
+    checked("the profiles", Command::new(Path::new(&check)), missing).await
 }
 
-/// One check by its exit code: 0 is good, 3 says that it cannot be made here.
-fn ended(what: &str, impossible: &str, status: ExitStatus) -> Tally {
+/// The chart, rendered by a real helm and given to the real programs.
+async fn chart() -> Result<Tally> {
+    say::step("helm/check");
+    let programs = programs::gateway().await?.parent().context("the gateway lies in no folder")?.to_owned();
+    programs::sidecar().await?;
+    let mut check = Command::new(workspace::root()?.join("helm/check"));
+    check.env("SEALGATE_PROGRAMS", programs);
+    checked("the chart", check, "the chart: helm or the schemas cannot be had here").await
+}
+
+/// Runs a check that counts for itself where it can, and ends with 3 where it cannot check here.
+async fn checked(name: &str, command: Command, missing: &str) -> Result<Tally> {
+    let (mut tally, status) = played(name, command).await?;
     match status.code() {
-        Some(0) => {
-            println!("ok      {what}");
-            Tally { passed: 1, ..Tally::default() }
+        Some(0) if tally == Tally::default() => {
+            tally.passed = 1;
+            println!("ok      {name}");
         }
+        Some(0) => {}
         Some(3) => {
-            println!("SKIPPED {what}: {impossible}");
-            say::loud(&format!("SKIPPED {what}: {impossible}"));
-            Tally { skipped: 1, ..Tally::default() }
+            tally.skipped += 1;
+            println!("SKIPPED {missing}");
+            say::loud(&format!("SKIPPED {missing}"));
         }
-        _ => {
-            println!("FAILED  {what} ({status})");
-            Tally { failed: 1, ..Tally::default() }
+        _ if tally.failed == 0 => {
+            tally.failed = 1;
+            println!("FAILED  {name} ({status})");
         }
+        _ => {}
     }
+    Ok(tally)
 }
 
 /// Runs another test program, passes on what it prints, and adds up its own result lines. Where it fails without counting a failure (it did not
 /// compile, say), that is one.
-async fn counted(name: &str, mut command: Command) -> Result<Tally> {
+async fn counted(name: &str, command: Command) -> Result<Tally> {
+    let (mut tally, status) = played(name, command).await?;
+    if !status.success() && tally.failed == 0 {
+        println!("FAILED  {name} ({status})");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+/// Runs a program to its end, passing on what it prints; gives the sum of its result lines and how it ended.
+async fn played(name: &str, mut command: Command) -> Result<(Tally, ExitStatus)> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -224,12 +248,7 @@ async fn counted(name: &str, mut command: Command) -> Result<Tally> {
             tally.add(result);
         }
     }
-    let status = child.wait().await?;
-    if !status.success() && tally.failed == 0 {
-        println!("FAILED  {name} ({status})");
-        tally.failed = 1;
-    }
-    Ok(tally)
+    Ok((tally, child.wait().await?))
 }
 
 /// `test result: ok. 5 passed; 0 failed; 1 ignored; …` (cargo) and `Suite result: ok. 5 passed; 0 failed; 0 skipped; …` (forge).
@@ -269,6 +288,7 @@ mod tests {
         let tally = |passed, failed, skipped| Some(Tally { passed, failed, skipped });
         assert_eq!(result_line(cargo), tally(12, 1, 2));
         assert_eq!(result_line(forge), tally(7, 0, 3));
+        assert_eq!(result_line("chart result: ok. 14 passed; 0 failed; 1 skipped"), tally(14, 0, 1));
         assert_eq!(result_line("the result: none of these"), None);
         assert_eq!(result_line("running 3 tests"), None);
     }
