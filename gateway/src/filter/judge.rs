@@ -183,6 +183,10 @@ impl Judge {
 
     /// Decides on each resource.
     pub(crate) async fn decide_all(&self, questions: &[(&ResourceFacts, Action)]) -> Result<Vec<Ruling>, Problem> {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method is of one lifetime of the session only"
+        )]
         self.rule_on(questions, |session, action, facts| session.decide(action, facts)).await
     }
 

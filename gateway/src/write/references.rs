@@ -75,7 +75,9 @@ impl Writer<'_> {
 pub(super) fn references(resource: Value<'_>, facts: &ResourceFacts, bases: &Bases) -> BTreeSet<String> {
     let normal = |text: String| match Target::parse(&text, bases) {
         Target::Fragment(_) => None,
-        target => Some(target.normalised().unwrap_or(text)),
+        target @ (Target::Local { .. } | Target::Foreign(_) | Target::Malformed) => {
+            Some(target.normalised().unwrap_or(text))
+        }
     };
     let mut found: BTreeSet<String> = literal_references(resource).into_iter().filter_map(normal).collect();
     let entries = resource.get("entry").filter(|_| facts.resource_type.as_str() == "Bundle");
