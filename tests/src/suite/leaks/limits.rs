@@ -11,6 +11,7 @@ use crate::demo::consents::permits_treatment;
 use crate::harness::fhir::{self, Answer, Fhir};
 use crate::harness::gateway::Gateway;
 use crate::harness::openings::Admin;
+use crate::harness::say;
 use crate::harness::stack::Stack;
 use crate::suite::faulty::{Faulty, fhir as says};
 use crate::suite::told::{self, OPEN, of_kind};
@@ -165,8 +166,8 @@ pub(in crate::suite) async fn includes_follow_their_parameter(stack: &mut Stack)
         ("_revinclude=Encounter:reason-reference", "Encounter/leak-enc-p"),
         ("_revinclude=*", "Encounter/leak-enc-p"),
     ] {
-        let page = doctor.read(&format!("Condition?patient=birch&_id=birch-asthma&{query}")).await?;
-        found.push((query, included, page));
+        let query = format!("Condition?patient=birch&_id=birch-asthma&{query}");
+        found.push((direct.read(&query).await?, doctor.read(&query).await?, query, included));
     }
     delete(&direct, &["Encounter/leak-enc-p", "Condition/leak-cond-p"]).await?;
     let upstream: [(&Answer, &Answer, &str); 2] =
@@ -175,10 +176,17 @@ pub(in crate::suite) async fn includes_follow_their_parameter(stack: &mut Stack)
         ensure!(before.status == 200, "{query}: {}", before.status);
         same(query, after, before, "leak-none", "leak-none")?;
     }
-    for (query, included, page) in found {
-        let entries = page.get("entry").and_then(Value::as_array).into_iter().flatten();
-        let mut addresses = entries.filter_map(|entry| fhir::address(entry.get("resource")?));
-        ensure!(addresses.any(|address| address == included), "{query} does not bring {included}: {page}");
+    for (held, page, query, included) in found {
+        let brings = |page: &Value| {
+            let entries = page.get("entry").and_then(Value::as_array).into_iter().flatten();
+            entries.filter_map(|entry| fhir::address(entry.get("resource")?)).any(|address| address == included)
+        };
+        // A server that brings nothing for `*` has nothing that could be lost.
+        if query.ends_with("include=*") && !brings(&held) {
+            say::loud(&format!("NOT COMPARED {query}: the FHIR server itself brings nothing for it"));
+            continue;
+        }
+        ensure!(brings(&page), "{query} does not bring {included}: {page}");
     }
     Ok(())
 }
