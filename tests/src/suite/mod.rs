@@ -1,6 +1,7 @@
 //! The end-to-end tests: each a name, what it needs, and an async function over the one shared [`Stack`].
 
 mod backup;
+mod audit_feed;
 mod bad_bodies;
 mod bad_input;
 mod chart;
@@ -155,6 +156,10 @@ pub fn tests() -> Vec<Test> {
         test!(outages::journal_not_writable, Gateway),
         test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
         test!(reload::policies_change_without_a_restart, Gateway),
+        test!(audit_feed::every_access_arrives_once, Gateway),
+        test!(audit_feed::the_audit_is_enforced_too, Gateway),
+        test!(audit_feed::outages_and_crashes_lose_and_double_nothing, Gateway),
+        test!(audit_feed::a_delay_that_is_too_long_fails_readiness_where_wanted, Gateway),
         test!(crash::nothing_received_is_unrecorded, Gateway),
         test!(drain::requests_at_work_finish, Gateway),
         test!(backup::a_lost_journal_is_restored, Gateway),
