@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, web};
+use opentelemetry::metrics::Meter;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::{
@@ -50,17 +51,20 @@ pub enum RunError {
     Fatal(String),
 }
 
-/// Runs the sidecar until SIGTERM or SIGINT, or until something that it must not survive.
+/// Runs the sidecar, whose metrics go to `meter` too, until SIGTERM or SIGINT, or until something that it must not survive.
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn serve(config: Config) -> Result<(), RunError> {
+pub async fn serve(config: Config, meter: Option<Meter>) -> Result<(), RunError> {
     let metrics = Metrics::new()?;
     let (fatal, mut fatals) = mpsc::unbounded_channel();
 
     // The records are read and integrated; nothing is sequenced or signed before the comparison.
     let log = Log::open(&config, Arc::clone(&metrics), fatal)?;
     tracing::info!(origin = %log.origin, size = log.nodes.size().get(), "the log is open");
+    if let Some(meter) = meter {
+        metrics.export(&meter, &log);
+    }
 
     // sequence: sources put leaves in; their hello is the comparison. integrate and checkpoint follow by themselves.
     let ingest = ingest_server(&config, &log)?;

@@ -1,10 +1,16 @@
 //! Log lines, metrics and traces. No label and no field ever holds more than ids of the log.
 
-use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+mod otlp;
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use opentelemetry::{metrics::Meter, trace::TracerProvider as _};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+pub use otlp::adopt;
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -15,9 +21,12 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
-use url::Url;
 
-use crate::config::{LogFormat, TelemetryConfig};
+use crate::{
+    config::{LogFormat, TelemetryConfig},
+    log::Log,
+};
+use otlp::{Exporters, Timings};
 
 /// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +34,11 @@ pub enum TelemetryError {
     /// A metric is registered twice or badly named.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The trace exporter cannot be built.
-    #[error("traces: {0}")]
-    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// An exporter cannot be built.
+    #[error("OTLP: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The exporter's client cannot be built.
-    #[error("traces: {0}")]
+    #[error("OTLP: {0}")]
     Client(#[from] reqwest::Error),
     /// A subscriber is set already.
     #[error("log lines: {0}")]
@@ -72,6 +81,8 @@ pub struct Metrics {
     pub rollback_detected: IntCounter,
     group_size: Histogram,
     commit_seconds: Histogram,
+    /// The two histograms over OTLP, where they are exported.
+    timings: OnceLock<Timings>,
 }
 
 impl Metrics {
@@ -133,6 +144,7 @@ impl Metrics {
                 )
                 .buckets(time_buckets),
             )?,
+            timings: OnceLock::new(),
             registry,
         };
         let collectors: [Box<dyn prometheus::core::Collector>; 17] = [
@@ -164,6 +176,15 @@ impl Metrics {
     pub fn group_committed(&self, leaves: usize, took: Duration) {
         self.group_size.observe(u32::try_from(leaves).unwrap_or(u32::MAX).into());
         self.commit_seconds.observe(took.as_secs_f64());
+        if let Some(timings) = self.timings.get() {
+            timings.group_committed(leaves, took);
+        }
+    }
+
+    /// Exports every metric over OTLP too; once.
+    pub fn export(&self, meter: &Meter, log: &Log) {
+        otlp::observe(meter, self, log);
+        let _ = self.timings.set(Timings::new(meter));
     }
 
     /// Every metric in the text form of Prometheus.
@@ -177,31 +198,36 @@ impl Metrics {
     }
 }
 
-/// Time for one export, and for the last one at the end.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The crates whose spans and ordinary log lines are kept; of others only warnings are.
 const OWN: [&str; 2] = ["anchor_sidecar", "evidence"];
 
-/// Keeps the trace exporter alive; flushes it when dropped. Drop it where blocking is allowed.
-#[must_use = "traces stop when this is dropped"]
+/// Keeps the exporters alive; flushes them when dropped. Drop it where blocking is allowed.
+#[must_use = "telemetry stops when this is dropped"]
 #[derive(Debug)]
-pub struct Tracing(Option<SdkTracerProvider>);
+pub struct Telemetry(Option<Exporters>);
 
-impl Drop for Tracing {
+impl Telemetry {
+    /// What metrics are exported with; absent without an end point.
+    #[must_use]
+    pub fn meter(&self) -> Option<Meter> {
+        self.0.as_ref().map(Exporters::meter)
+    }
+}
+
+impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Some(provider) = self.0.take() {
-            // The process ends: a failure to flush can only be lost with it.
-            let _ = provider.shutdown_with_timeout(EXPORT_TIMEOUT);
+        if let Some(exporters) = self.0.take() {
+            exporters.shutdown();
         }
     }
 }
 
-/// Sets log lines on standard error and, where configured, traces over OTLP. Call it outside an async runtime.
+/// Sets log lines on standard error and, where configured, traces, metrics and log lines over OTLP. Call it outside an async
+/// runtime.
 ///
 /// # Errors
 /// [`TelemetryError`].
-pub fn start(config: &TelemetryConfig) -> Result<Tracing, TelemetryError> {
+pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let levels = FilterFn::new(|metadata| is_own(metadata) || *metadata.level() <= Level::WARN);
     let levels = levels.with_max_level_hint(config.log_level).and(config.log_level);
@@ -209,39 +235,24 @@ pub fn start(config: &TelemetryConfig) -> Result<Tracing, TelemetryError> {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(levels).boxed(),
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(levels).boxed(),
     };
-    let provider =
-        config.otlp_endpoint.as_ref().map(|endpoint| exporter(endpoint, &config.service_name)).transpose()?;
-    let traces = provider.as_ref().map(|provider| {
+    let exporters = config.otlp_endpoint.as_ref().map(|endpoint| Exporters::start(endpoint, &config.service_name));
+    let exporters = exporters.transpose()?;
+    let traces = exporters.as_ref().map(|exporters| {
         tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("anchor-sidecar"))
+            .with_tracer(exporters.traces.tracer("anchor-sidecar"))
             .with_location(false)
             .with_threads(false)
             .with_filter(FilterFn::new(is_own))
     });
-    tracing_subscriber::registry().with(traces).with(lines).try_init()?;
-    Ok(Tracing(provider))
+    // Our own lines only: what the exporters themselves have to say must not be exported again.
+    let exported = exporters.as_ref().map(|exporters| {
+        let own = FilterFn::new(is_own).with_max_level_hint(config.log_level).and(config.log_level);
+        OpenTelemetryTracingBridge::new(&exporters.logs).with_filter(own)
+    });
+    tracing_subscriber::registry().with(traces).with(exported).with(lines).try_init()?;
+    Ok(Telemetry(exporters))
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {
     OWN.contains(&metadata.target().split("::").next().unwrap_or_default())
-}
-
-/// OTLP/HTTP with protobuf; the SDK exports from a thread of its own, so the client blocks.
-fn exporter(endpoint: &Url, service_name: &str) -> Result<SdkTracerProvider, TelemetryError> {
-    let client = reqwest::blocking::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .timeout(EXPORT_TIMEOUT)
-        .build()?;
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_http_client(client)
-        .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()?;
-    let resource = opentelemetry_sdk::Resource::builder_empty()
-        .with_service_name(service_name.to_owned())
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }

@@ -167,6 +167,7 @@ impl Assembled {
             at_work: Arc::new(Semaphore::new(config.server.limits.concurrent_requests)),
             metrics: Arc::clone(&metrics),
         };
+        let shipper = shipper.traced(shared.recorder.traced());
         watch_journal(&metrics, &journal);
         if let Some(state) = feed_state.clone() {
             let journal = journal.clone();

@@ -23,7 +23,7 @@ use crate::journal::{Durable, Entry, Journal, JournalError};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::tally::Tally;
-use crate::telemetry::{DecisionOutcome, Metrics};
+use crate::telemetry::{DecisionOutcome, Metrics, Traced};
 
 /// One access: what its events and its answer have in common.
 #[derive(Clone, Debug)]
@@ -91,12 +91,18 @@ pub struct Recorder {
     counted: Arc<Counted>,
     tally: Arc<Tally>,
     metrics: Arc<Metrics>,
+    traced: Arc<Traced>,
 }
 
 impl Recorder {
     /// A recorder into `journal`.
     pub fn new(journal: Journal, counted: Arc<Counted>, metrics: Arc<Metrics>) -> Self {
-        Self { journal, counted, tally: Arc::default(), metrics }
+        Self { journal, counted, tally: Arc::default(), metrics, traced: Arc::default() }
+    }
+
+    /// Which traces the records belong to, for the shipper.
+    pub(crate) fn traced(&self) -> Arc<Traced> {
+        Arc::clone(&self.traced)
     }
 
     /// The journal.
@@ -283,6 +289,9 @@ impl Recorder {
     async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
         let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
         let written = self.journal.record(entries).await;
+        if let Ok(durable) = &written {
+            self.traced.note(durable.records().iter().map(|record| (record.place.epoch, record.place.sequence)));
+        }
         if written.is_ok() {
             kinds.into_iter().for_each(|kind| self.metrics.events(kind, 1));
         }

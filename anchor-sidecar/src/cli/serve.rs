@@ -16,10 +16,10 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
 /// `serve`: runs until SIGTERM.
 pub(super) fn serve(path: &Path) -> Result<Exit, Failure> {
     let config = load(path)?;
-    // Outside the runtime: the exporter of traces blocks, at the start and at the end.
-    let _tracing = telemetry::start(&config.telemetry).map_err(Failure::failed)?;
+    // Outside the runtime: the exporters block, at the start and at the end.
+    let telemetry = telemetry::start(&config.telemetry).map_err(Failure::failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(runner::serve(config)).map_err(|error| {
+    runtime.block_on(runner::serve(config, telemetry.meter())).map_err(|error| {
         tracing::error!(%error, "the sidecar ends");
         Failure::failed(error)
     })?;

@@ -105,7 +105,8 @@ pub struct RawAnchor {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawTelemetry {
-    /// Base of the OTLP end point (HTTP with protobuf), for example `http://127.0.0.1:4318`; default: no traces.
+    /// Base of the OTLP end point (HTTP with protobuf) for traces, metrics and log lines, for example `http://127.0.0.1:4318`;
+    /// default: nothing is exported.
     pub otlp_endpoint: Option<String>,
     /// Name of this service in traces; default `anchor-sidecar`.
     pub service_name: Option<String>,

@@ -11,6 +11,8 @@ use evidence::{
     merkle::inclusion_path,
 };
 
+use tracing::Instrument as _;
+
 pub use peer::{Peer, Peers, Source, TlsError, bind_socket, mutual_tls, on_socket_connect, on_tls_connect};
 use wire::{ErrorAnswer, HelloAnswer, LeafAnswer, LeavesAnswer, WireError};
 
@@ -20,6 +22,7 @@ use crate::{
     log::{Log, LogError},
     nodes::NodeError,
     sequence::{AddError, Receipt},
+    telemetry::adopt,
 };
 
 /// Sources that may write; empty means all.
@@ -97,59 +100,81 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// `POST /v1/hello`: a source says what it has seen; the start-up comparison.
-#[tracing::instrument(name = "POST /v1/hello", skip_all)]
 async fn hello(
     _peer: Source,
+    request: HttpRequest,
     log: web::Data<Log>,
     allowed: web::Data<AllowedSources>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Unanswered> {
-    let (source, _, claim) = wire::hello(&body)?;
-    check_source(&allowed, source)?;
-    // Reading the tree may touch the disk, so it does not hold up other requests.
-    let log = log.into_inner();
-    let heard = {
-        let log = Arc::clone(&log);
-        web::block(move || log.hear(&claim)).await
-    };
-    heard.map_err(|_| Unanswered::Add(AddError::Stopping))?.map_err(Unanswered::Compare)?;
-    Ok(HttpResponse::Ok().json(HelloAnswer {
-        log_id: log.log_id,
-        origin: log.origin.clone(),
-        size: TreeSize::new(crate::sequence::size_of(&log.sequenced)),
-    }))
+    let span = tracing::info_span!("POST /v1/hello", "otel.kind" = "server");
+    adopt(&span, &request);
+    async move {
+        let (source, _, claim) = wire::hello(&body)?;
+        check_source(&allowed, source)?;
+        // Reading the tree may touch the disk, so it does not hold up other requests.
+        let log = log.into_inner();
+        let heard = {
+            let log = Arc::clone(&log);
+            web::block(move || log.hear(&claim)).await
+        };
+        heard.map_err(|_| Unanswered::Add(AddError::Stopping))?.map_err(Unanswered::Compare)?;
+        Ok(HttpResponse::Ok().json(HelloAnswer {
+            log_id: log.log_id,
+            origin: log.origin.clone(),
+            size: TreeSize::new(crate::sequence::size_of(&log.sequenced)),
+        }))
+    }
+    .instrument(span)
+    .await
 }
 
 /// `POST /v1/leaves`: a batch; the receipt is its index range and the group's checkpoint.
-#[tracing::instrument(name = "POST /v1/leaves", skip_all)]
 async fn leaves(
     _peer: Source,
+    request: HttpRequest,
     log: web::Data<Log>,
     allowed: web::Data<AllowedSources>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Unanswered> {
-    let addition = wire::leaves(&body, log.limits.batch)?;
-    let receipt = add(&log, &allowed, addition).await?;
-    Ok(HttpResponse::Ok().json(LeavesAnswer {
-        first_index: receipt.index,
-        count: TreeSize::new(receipt.count),
-        size: receipt.head.size,
-        checkpoint: &receipt.head.checkpoint,
-    }))
+    let span = tracing::info_span!("POST /v1/leaves", "otel.kind" = "server");
+    adopt(&span, &request);
+    async move {
+        let addition = wire::leaves(&body, log.limits.batch)?;
+        let receipt = add(&log, &allowed, addition).await?;
+        Ok(HttpResponse::Ok().json(LeavesAnswer {
+            first_index: receipt.index,
+            count: TreeSize::new(receipt.count),
+            size: receipt.head.size,
+            checkpoint: &receipt.head.checkpoint,
+        }))
+    }
+    .instrument(span)
+    .await
 }
 
 /// `POST /v1/leaf`: one leaf; the receipt is its inclusion proof in the group's checkpoint.
-#[tracing::instrument(name = "POST /v1/leaf", skip_all)]
 async fn leaf(
     _peer: Source,
+    request: HttpRequest,
     log: web::Data<Log>,
     allowed: web::Data<AllowedSources>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Unanswered> {
-    let addition = wire::leaf(&body)?;
-    let receipt = add(&log, &allowed, addition).await?;
-    let inclusion = inclusion_path(&*log.nodes, receipt.index, receipt.head.size)?;
-    Ok(HttpResponse::Ok().json(LeafAnswer { index: receipt.index, inclusion, checkpoint: &receipt.head.checkpoint }))
+    let span = tracing::info_span!("POST /v1/leaf", "otel.kind" = "server");
+    adopt(&span, &request);
+    async move {
+        let addition = wire::leaf(&body)?;
+        let receipt = add(&log, &allowed, addition).await?;
+        let inclusion = inclusion_path(&*log.nodes, receipt.index, receipt.head.size)?;
+        Ok(HttpResponse::Ok().json(LeafAnswer {
+            index: receipt.index,
+            inclusion,
+            checkpoint: &receipt.head.checkpoint,
+        }))
+    }
+    .instrument(span)
+    .await
 }
 
 /// `GET /checkpoint` inside: the newest checkpoint whose tiles are on disk.

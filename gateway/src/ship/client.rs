@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use tracing::Span;
+
 use super::wire::Refusal;
+use crate::telemetry::outgoing;
 
 /// The largest answer that is read; a checkpoint with many witnesses fits many times.
 const ANSWER_LIMIT: usize = 512 * 1024;
@@ -102,7 +105,11 @@ impl Client {
         body: &Q,
     ) -> Result<A, Unanswered> {
         let url = self.base.join(path).map_err(|_| Unanswered::Transport("url"))?;
-        let sent = self.http.post(url).json(body).send().await;
+        let mut request = self.http.post(url).json(body);
+        if let Some(traceparent) = outgoing(&Span::current(), None) {
+            request = request.header("traceparent", traceparent.to_string());
+        }
+        let sent = request.send().await;
         let response = sent.map_err(|error| Unanswered::Transport(failure(&error)))?;
         let status = response.status();
         let retry_after = response

@@ -12,17 +12,20 @@ mod check;
 mod client;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::ids::{Origin, Sequence};
 use evidence::note::NoteVerifier;
 use reqwest::StatusCode;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 pub use check::BadReceipt;
 pub use client::{ClientError, Target};
 
 use crate::journal::{Dispatch, Journal, JournalError, Receipt};
+use crate::telemetry::Traced;
 use check::Known;
 use client::{Client, Unanswered};
 use wire::{Hello, HelloAnswer, HelloReceipt, Leaves, LeavesAnswer, Refusal};
@@ -116,6 +119,7 @@ pub struct Shipper {
     log_key: NoteVerifier,
     origin: Origin,
     state: watch::Sender<ShipState>,
+    traced: Arc<Traced>,
     /// The newest receipt; nothing was read yet while it is absent on the outside.
     known: Option<Option<Known>>,
     greeted: bool,
@@ -149,7 +153,14 @@ impl Shipper {
         let origin = Origin::new(log_key.name())?;
         let client = Client::new(&target, timeout)?;
         let (state, stands) = watch::channel(ShipState::Starting);
-        Ok((Self { journal, client, log_key, origin, state, known: None, greeted: false }, stands))
+        let traced = Arc::default();
+        Ok((Self { journal, client, log_key, origin, state, traced, known: None, greeted: false }, stands))
+    }
+
+    /// The same shipper, whose calls stand in the traces of what they ship.
+    #[must_use]
+    pub fn traced(self, traced: Arc<Traced>) -> Self {
+        Self { traced, ..self }
     }
 
     /// Ships until an alarm or the end of the journal; dropped at any point, nothing is lost or doubled.
@@ -201,7 +212,8 @@ impl Shipper {
             first: dispatch.first,
             commitments: &dispatch.commitments,
         };
-        let answer: LeavesAnswer = match self.client.post("v1/leaves", &body).await {
+        let span = self.traced.shipping(dispatch.epoch, dispatch.first, dispatch.commitments.len());
+        let answer: LeavesAnswer = match self.client.post("v1/leaves", &body).instrument(span).await {
             Ok(answer) => answer,
             Err(unanswered) => return Err(self.refused(&dispatch, unanswered).await),
         };

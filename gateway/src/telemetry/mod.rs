@@ -13,15 +13,18 @@ mod feed;
 mod measured;
 mod metrics;
 mod trace;
+mod traced;
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{
-    ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
 };
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
@@ -36,6 +39,7 @@ pub use feed::FeedReading;
 pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};
+pub use traced::Traced;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
@@ -49,6 +53,7 @@ const OWN: [&str; 3] = ["fhir_gateway", "gateway_core", "evidence"];
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
     meters: Option<SdkMeterProvider>,
+    logs: Option<SdkLoggerProvider>,
 }
 
 /// Telemetry that cannot be started.
@@ -71,13 +76,14 @@ pub enum TelemetryFault {
 impl Telemetry {
     /// Installs the log subscriber, starts the exporters if an endpoint is configured, and makes the metrics.
     pub fn start(config: &TelemetryConfig) -> Result<(Self, Metrics), TelemetryFault> {
-        let (traces, meters) = match &config.otlp_endpoint {
-            None => (None, None),
+        let (traces, meters, logs) = match &config.otlp_endpoint {
+            None => (None, None, None),
             Some(endpoint) => {
                 let client = exporter_client()?;
                 let resource = resource(&config.service_name);
                 let traces = tracer_provider(endpoint, &client, resource.clone())?;
-                (Some(traces), Some(meter_provider(endpoint, &client, resource)?))
+                let meters = meter_provider(endpoint, &client, resource.clone())?;
+                (Some(traces), Some(meters), Some(logger_provider(endpoint, &client, resource)?))
             }
         };
         let spans = traces.as_ref().map(|provider| {
@@ -87,13 +93,17 @@ impl Telemetry {
                 .with_threads(false)
                 .with_filter(own_only())
         });
+        // Our own lines only: what the exporters themselves have to say must not be exported again.
+        let exported = logs.as_ref().map(OpenTelemetryTracingBridge::new);
+        let exported = exported.map(|bridge| bridge.with_filter(levels(config)).with_filter(own_only()));
         Registry::default()
             .with(spans)
+            .with(exported)
             .with(log_lines(config).with_filter(quiet_others()))
             .try_init()
             .map_err(|_| TelemetryFault::Installed)?;
         let metrics = Metrics::new(meters.as_ref())?;
-        Ok((Self { traces, meters }, metrics))
+        Ok((Self { traces, meters, logs }, metrics))
     }
 
     /// Sends what is left and stops; waits a bounded time. Call it outside the async runtime or where blocking is allowed.
@@ -108,6 +118,11 @@ impl Telemetry {
         {
             tracing::warn!(%error, "the last metrics were not exported");
         }
+        if let Some(logs) = self.logs
+            && let Err(error) = logs.shutdown_with_timeout(EXPORT_TIMEOUT)
+        {
+            tracing::warn!(%error, "the last log lines were not exported");
+        }
     }
 }
 
@@ -115,8 +130,7 @@ fn log_lines<S>(config: &TelemetryConfig) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
 {
-    // `config` has parsed the filter already; an unreadable one falls back to the quietest sensible level.
-    let levels: Targets = config.log_level.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let levels = levels(config);
     match config.log_format {
         LogFormat::Json => {
             let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
@@ -126,6 +140,11 @@ where
             tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(levels).boxed()
         }
     }
+}
+
+/// `config` has parsed the filter already; an unreadable one falls back to the quietest sensible level.
+fn levels(config: &TelemetryConfig) -> Targets {
+    config.log_level.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO))
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {
@@ -188,6 +207,20 @@ fn meter_provider(
         .with_timeout(EXPORT_TIMEOUT)
         .build()?;
     Ok(SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build())
+}
+
+fn logger_provider(
+    endpoint: &Url,
+    client: &reqwest::blocking::Client,
+    resource: Resource,
+) -> Result<SdkLoggerProvider, TelemetryFault> {
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_http_client(client.clone())
+        .with_endpoint(signal(endpoint, "v1/logs"))
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    Ok(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }
 
 /// OTLP/HTTP: each signal has its path below the base (OTLP 1.x, "OTLP/HTTP Request").

@@ -165,7 +165,7 @@ fn spans_and_metrics_reach_the_endpoint() {
     let client = exporter_client().unwrap();
     let resource = resource("gateway-under-test");
     let traces = tracer_provider(&endpoint, &client, resource.clone()).unwrap();
-    let meters = meter_provider(&endpoint, &client, resource).unwrap();
+    let meters = meter_provider(&endpoint, &client, resource.clone()).unwrap();
     let metrics = Metrics::new(Some(&meters)).unwrap();
     metrics.decision(DecisionOutcome::Permit, "consent-permit");
     metrics.watch_journal(|| JournalReading { unshipped: 3, ..JournalReading::default() });
@@ -174,12 +174,18 @@ fn spans_and_metrics_reach_the_endpoint() {
         tracing::info_span!("interpret-the-request").in_scope(|| ());
         tracing::info_span!(target: "hyper", "somebody-elses").in_scope(|| ());
     });
-    Telemetry { traces: Some(traces), meters: Some(meters) }.shutdown();
+    let logs = logger_provider(&endpoint, &client, resource).unwrap();
+    let bridge = OpenTelemetryTracingBridge::new(&logs).with_filter(own_only());
+    tracing::subscriber::with_default(Registry::default().with(bridge), || {
+        tracing::warn!(reason = "of-ours", "a line of ours");
+        tracing::warn!(target: "hyper", "a line of somebody else");
+    });
+    Telemetry { traces: Some(traces), meters: Some(meters), logs: Some(logs) }.shutdown();
 
     let mut requests = Vec::new();
     while let Ok(request) = received.recv_timeout(Duration::from_secs(5)) {
         requests.push(String::from_utf8_lossy(&request).into_owned());
-        if requests.len() == 2 {
+        if requests.len() == 3 {
             break;
         }
     }
@@ -190,6 +196,8 @@ fn spans_and_metrics_reach_the_endpoint() {
     assert!(!to("/v1/traces").contains("somebody-elses"));
     assert!(to("/v1/metrics").contains("sealgate.decisions") && to("/v1/metrics").contains("consent-permit"));
     assert!(to("/v1/metrics").contains("unshipped_events"));
+    let logs = to("/v1/logs");
+    assert!(logs.contains("a line of ours") && logs.contains("of-ours") && !logs.contains("somebody else"));
 }
 
 /// Whether an HTTP request with a content length has arrived whole.

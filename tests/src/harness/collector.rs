@@ -10,7 +10,7 @@ use super::tools::Tools;
 /// A running collector.
 #[derive(Debug)]
 pub struct Collector {
-    /// Where OTLP over HTTP is taken: append `/v1/traces` or `/v1/metrics`.
+    /// Where OTLP over HTTP is taken: append `/v1/traces`, `/v1/metrics` or `/v1/logs`.
     pub otlp: String,
     /// Its process; its log holds what it received.
     pub process: Running,
@@ -26,7 +26,7 @@ impl Collector {
         let http = free_port()?;
         let grpc = free_port()?;
         let mut process = Part::new(name, program)
-            .args(["start", "--debug-log", "traces", "--debug-log", "metrics"])
+            .args(["start", "--debug-log", "traces", "--debug-log", "metrics", "--debug-log", "logs"])
             .args(["--debug-log-verbosity", "detailed"])
             .args(["--exporter", "blackhole"])
             .args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")])

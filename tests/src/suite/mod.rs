@@ -1,7 +1,7 @@
 //! The end-to-end tests: each a name, what it needs, and an async function over the one shared [`Stack`].
 
-mod backup;
 mod audit_feed;
+mod backup;
 mod bad_bodies;
 mod bad_input;
 mod chart;
@@ -177,6 +177,7 @@ pub fn tests() -> Vec<Test> {
         test!(paging::paging_links_do_not_outlive_consent, Gateway),
         test!(paging::includes_stand_beside_their_match, Gateway),
         test!(telemetry::traces_and_metrics_reach_the_collector, Peers),
+        test!(telemetry::a_requests_trace_shows_its_sequencing, Peers),
         test!(telemetry::metrics_can_be_scraped, Peers),
         test!(telemetry::nothing_of_a_patient_a_token_or_a_query_is_told, Peers),
         test!(telemetry::everything_promised_is_measured, Peers),

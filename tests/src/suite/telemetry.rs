@@ -13,7 +13,7 @@ use serde_json::json;
 use url::Url;
 
 use self::prometheus::Page;
-use self::received::{Span, metric_names, spans};
+use self::received::{Span, log_lines, metric_names, spans};
 use self::relay::Relay;
 use crate::demo::cast::Role;
 use crate::demo::settings;
@@ -80,11 +80,46 @@ pub(super) async fn traces_and_metrics_reach_the_collector(stack: &mut Stack) ->
         "no span of the sidecar's write side arrived"
     );
     let names = metric_names(&seen.collected);
-    for name in
-        ["http.server.request.duration", "http.server.active_requests", "sealgate.decisions", "sealgate.journal"]
-    {
+    for name in [
+        "http.server.request.duration",
+        "http.server.active_requests",
+        "sealgate.decisions",
+        "sealgate.journal",
+        "sealgate.log.size",
+        "sealgate.log.additions",
+        "sealgate.log.commit.duration",
+        "sealgate.anchor.alarm",
+    ] {
         ensure!(names.iter().any(|found| found == name), "the metric {name} did not arrive, only {names:?}");
     }
+    let lines = log_lines(&seen.collected);
+    for service in ["fhir-gateway", "anchor-sidecar"] {
+        ensure!(lines.iter().any(|(of, _)| of == service), "no log line of {service} arrived, only {lines:?}");
+    }
+    ensure!(lines.iter().any(|(_, line)| line == "the log is open"), "not what the sidecar said: {lines:?}");
+    Ok(())
+}
+
+/// The trace of a request shows its sequencing: the call that ships its records stands in it, or links to it, and the sidecar's own span is
+/// below that call.
+pub(super) async fn a_requests_trace_shows_its_sequencing(stack: &mut Stack) -> Result<()> {
+    let seen = observe(stack).await?;
+    let spans = spans(&seen.collected);
+    let ships = |span: &&Span| span.service == "fhir-gateway" && span.name == "POST /v1/leaves";
+    let within = |span: &&Span| span.trace == TRACE || span.links.iter().any(|link| link == TRACE);
+    let shipping = spans.iter().filter(ships).find(within).context("nothing in the trace tells of its shipping")?;
+    ensure!(shipping.kind == "SPAN_KIND_CLIENT", "{shipping:?}");
+    let under_the_request = spans.iter().any(|span| span.parent == PARENT && span.id == shipping.parent);
+    ensure!(shipping.trace != TRACE || under_the_request, "it is not under the request: {shipping:?}");
+    let below = |span: &&Span| span.service == "anchor-sidecar" && span.parent == shipping.id;
+    let sequencing = spans.iter().find(below).context("the sidecar has no span below that call")?;
+    ensure!(sequencing.trace == shipping.trace && sequencing.name == "POST /v1/leaves", "{sequencing:?}");
+    ensure!(sequencing.kind == "SPAN_KIND_SERVER", "{sequencing:?}");
+    // Who does not sample is not linked to either.
+    ensure!(
+        !spans.iter().any(|span| span.links.iter().any(|link| link == UNSAMPLED)),
+        "linked to what was not sampled"
+    );
     Ok(())
 }
 
@@ -258,7 +293,10 @@ async fn work(gateway: &Gateway, token: &str, relay: Relay) -> Result<Vec<String
             .header("baggage", "patient=quillbaggage");
         Fhir::send(request).await
     };
-    traced("Condition/alder-hypertension", &format!("00-{TRACE}-{PARENT}-01")).await?.success()?;
+    // Twice: a record that is shipped before its request goes on is in no trace.
+    for _ in 0..2 {
+        traced("Condition/alder-hypertension", &format!("00-{TRACE}-{PARENT}-01")).await?.success()?;
+    }
     traced("Patient/alder", &format!("00-{UNSAMPLED}-{PARENT}-00")).await?.success()?;
     traced("Observation/alder-bp", "00-quillstate-quillbaggage-01").await?.success()?;
     doctor.get("Condition?patient=Patient/birch").await?.success()?;
@@ -297,7 +335,15 @@ async fn collected(collector: &mut Collector) -> Result<String> {
     let begin = Instant::now();
     loop {
         let text = collector.process.output()?;
-        let parts = ["Str(fhir-gateway)", "Str(anchor-sidecar)", "http.server.request.duration", PARENT];
+        let parts = [
+            "Str(fhir-gateway)",
+            "Str(anchor-sidecar)",
+            "http.server.request.duration",
+            "sealgate.log.size",
+            "LogRecord #",
+            "the log is open",
+            PARENT,
+        ];
         let missing: Vec<_> = parts.iter().filter(|part| !text.contains(**part)).collect();
         if missing.is_empty() {
             return Ok(text);
