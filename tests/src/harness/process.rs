@@ -216,6 +216,14 @@ impl Running {
         kill_process(self.group, Signal::TERM).with_context(|| format!("{} cannot be signalled", self.name))
     }
 
+    /// Sends SIGINT, as Ctrl-C in a terminal does, and does not wait.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn interrupt(&self) -> Result<()> {
+        kill_process(self.group, Signal::INT).with_context(|| format!("{} cannot be signalled", self.name))
+    }
+
     /// Waits for the end of a process that was asked to end.
     ///
     /// # Errors

@@ -34,6 +34,16 @@ pub async fn sidecar() -> Result<&'static Path> {
     Ok(program)
 }
 
+/// The demo, built from the sources as they are at the first call.
+///
+/// # Errors
+/// When it does not compile.
+pub async fn demo() -> Result<PathBuf> {
+    ensure!(say::while_running("building the demo", build(&["e2e"])).await?, "the demo does not compile");
+    let (folder, _) = workspace::programs()?;
+    Ok(folder.join("demo"))
+}
+
 /// Both are built together, which compiles what they share once; where that fails, the one that is asked for is tried alone.
 async fn built(name: &str) -> Result<PathBuf> {
     let both =

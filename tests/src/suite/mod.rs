@@ -6,6 +6,7 @@ mod bad_bodies;
 mod bad_input;
 mod chart;
 mod crash;
+mod demo_upstream;
 mod drain;
 mod faulty;
 mod forwarder;
@@ -176,6 +177,7 @@ pub fn tests() -> Vec<Test> {
         test!(paging::paging_links_are_the_callers_own, Gateway),
         test!(paging::paging_links_do_not_outlive_consent, Gateway),
         test!(paging::includes_stand_beside_their_match, Gateway),
+        test!(demo_upstream::a_server_that_is_there_is_served_and_left_alone, Peers),
         test!(telemetry::traces_and_metrics_reach_the_collector, Peers),
         test!(telemetry::a_requests_trace_shows_its_sequencing, Peers),
         test!(telemetry::metrics_can_be_scraped, Peers),
