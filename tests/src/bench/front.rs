@@ -7,6 +7,7 @@ use super::{Bench, data};
 use crate::harness::gateway::{Gateway, GatewayOptions};
 use crate::harness::issuer::{Issuer, Keys};
 use crate::harness::sidecar::{Sidecar, SidecarOptions};
+use crate::harness::written;
 
 /// A gateway with what it needs; all of it ends when this value goes.
 pub struct Front {
@@ -47,7 +48,7 @@ impl Front {
             audience: issuer.audience.clone(),
             sidecar_socket: sidecar.socket.clone(),
             log_key: sidecar.log_key.clone(),
-            more: toml::Table::try_from(config)?,
+            more: written::table(&config)?,
         };
         let gateway = Gateway::start(gateway).await?;
         let token = issuer.token(&data::doctor_claims())?;

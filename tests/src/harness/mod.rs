@@ -19,3 +19,4 @@ pub mod sidecar;
 pub mod stack;
 pub mod tools;
 pub mod workspace;
+pub mod written;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::anvil::{Anvil, FUNDED_KEY};
 use super::process::{Part, Running, free_port};
-use super::{fhir, programs, workspace};
+use super::{fhir, programs, workspace, written};
 
 /// What a sidecar is to be.
 #[derive(Debug, Clone)]
@@ -273,7 +273,7 @@ fn path_text(path: &Path) -> Result<&str> {
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn write_config(file: &Path, config: &Value, more: &toml::Table) -> Result<PathBuf> {
-    let mut table = toml::Table::try_from(config).context("a configuration that TOML cannot hold")?;
+    let mut table = written::table(config)?;
     merge(&mut table, more);
     workspace::replace(file, toml::to_string(&table)?.as_bytes())?;
     Ok(file.to_path_buf())
