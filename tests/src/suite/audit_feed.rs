@@ -16,6 +16,7 @@ use super::told::{self, OPEN, of_kind, request_id, until};
 use crate::demo::cast::Role;
 use crate::harness::fhir::{Fhir, client};
 use crate::harness::gateway::Gateway;
+use crate::harness::say;
 use crate::harness::stack::Stack;
 
 const TAGS: &str = "https://sealgate.dev/fhir/sid/audit-record";
@@ -210,14 +211,23 @@ async fn found_by_iti_81(
             server.search(&format!("AuditEvent?{query}&_count=200")).await.with_context(|| query.to_owned())?;
         Ok(entries.iter().any(|entry| entry.pointer("/resource/id").and_then(Value::as_str) == Some(id)))
     };
+    // `:identifier` is optional for a server (FHIR search, 3.1.1.4.12); what has it is asked by agent and by request too.
+    let by_identifier = server.get(&format!("AuditEvent?{agent}")).await?.status.is_success();
+    if !by_identifier {
+        say::loud("NOT COMPARED: AuditEvents by agent and by request, because the FHIR server knows no `:identifier`");
+    }
     for query in [
         format!("{by_patient}&date=ge{day}"),
         format!("{by_patient}&date={at}"),
         format!("date=ge{day}&entity=Patient/alder&outcome=0"),
         format!("date=ge{day}&{by_patient}&type=rest&subtype=read"),
+        format!("date=ge{day}&_tag={TAGS}%7C{id}"),
         format!("date=ge{day}&{agent}&_tag={TAGS}%7C{id}"),
         format!("date=ge{day}&entity:identifier=%7C{read}"),
-    ] {
+    ]
+    .into_iter()
+    .filter(|query| by_identifier || !query.contains(":identifier"))
+    {
         ensure!(finds(&query).await?, "not found by {query}");
     }
     for query in [
@@ -225,7 +235,10 @@ async fn found_by_iti_81(
         format!("patient=Patient/birch&date=ge{day}"),
         format!("date=ge{day}&{by_patient}&outcome=8"),
         format!("date=ge{day}&agent:identifier={}%7Cvoss", stack.issuer.url),
-    ] {
+    ]
+    .into_iter()
+    .filter(|query| by_identifier || !query.contains(":identifier"))
+    {
         ensure!(!finds(&query).await?, "found by {query}");
     }
     Ok(())
