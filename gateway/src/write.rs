@@ -1,9 +1,9 @@
 //! Create, update, delete: decided on the image before and the image after, recorded before and after.
 //!
-//! INVARIANT 1: the intent is durable before anything is forwarded ([`Intended`] is what `send` needs), the outcome
+//! INVARIANT 1: the intent is durable before anything is forwarded (`Intended` is what `send` needs), the outcome
 //! before the client hears of it. A write to a Consent drops that patient's cached Consents before it is answered.
 //!
-//! [`images`] reads and compares the two images, [`references`] looks up what the body points at, [`ending`] says how
+//! `images` reads and compares the two images, `references` looks up what the body points at, `ending` says how
 //! the write ended.
 
 mod ending;
