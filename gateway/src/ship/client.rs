@@ -189,7 +189,8 @@ fn certificates(error: &rustls::Error) -> &'static str {
         };
     }
     let Error::InvalidCertificate(wrong) = error else { return "tls" };
-    if matches!(wrong, Wrong::UnknownIssuer) {
+    // Another authority under the same name is found out by its signature.
+    if matches!(wrong, Wrong::UnknownIssuer | Wrong::BadSignature) {
         "log-certificate-issuer"
     } else if matches!(wrong, Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) {
         "log-certificate-name"

@@ -129,6 +129,7 @@ async fn validates(server: &Fhir, event: &Value) -> Result<bool> {
 
 /// Reads, searches, refusals, redactions and writes arrive once each, are valid and found; nothing arrives for the feed's own doing.
 pub(super) async fn every_access_arrives_once(stack: &mut Stack) -> Result<()> {
+    told::audit_events_are_taken(&stack.direct()?).await?;
     let feeds = json!({"audit_event": {"mode": "fhir"}});
     let mut gateway = Gateway::start(told::second(stack, "audit-feed", stack.upstream.base(), &feeds)?).await?;
     let begin = stack.direct()?.get("metadata").await?;
@@ -247,6 +248,7 @@ async fn found_by_iti_81(
 /// The audit is behind the same enforcement: what the gateway wrote names what was accessed by logical references, so whose it is cannot be
 /// known and nobody gets it; another's AuditEvent is read as its patient's Consent says; and none is changed or deleted.
 pub(super) async fn the_audit_is_enforced_too(stack: &mut Stack) -> Result<()> {
+    told::audit_events_are_taken(&stack.direct()?).await?;
     let feeds = json!({"audit_event": {"mode": "fhir"}});
     let mut gateway = Gateway::start(told::second(stack, "audit-enforced", stack.upstream.base(), &feeds)?).await?;
     let requests = accesses(stack, &gateway).await?;
@@ -308,6 +310,7 @@ pub(super) async fn the_audit_is_enforced_too(stack: &mut Stack) -> Result<()> {
 
 /// The audit repository is away, the gateway is killed: care goes on, readiness says what waits, and in the end each is there once.
 pub(super) async fn outages_and_crashes_lose_and_double_nothing(stack: &mut Stack) -> Result<()> {
+    told::audit_events_are_taken(&stack.direct()?).await?;
     let (base, path) =
         stack.upstream.base().split_at(stack.upstream.base().find("/fhir").unwrap_or(stack.upstream.base().len()));
     let wire = Forwarder::start(base).await?;
@@ -372,6 +375,7 @@ pub(super) async fn outages_and_crashes_lose_and_double_nothing(stack: &mut Stac
 
 /// Where the operator says how long an event may wait, readiness fails after that; and only after that.
 pub(super) async fn a_delay_that_is_too_long_fails_readiness_where_wanted(stack: &mut Stack) -> Result<()> {
+    told::audit_events_are_taken(&stack.direct()?).await?;
     let (base, path) =
         stack.upstream.base().split_at(stack.upstream.base().find("/fhir").unwrap_or(stack.upstream.base().len()));
     let wire = Forwarder::start(base).await?;

@@ -12,6 +12,7 @@ use crate::demo::settings;
 use crate::harness::fhir::{Answer, Fhir, client};
 use crate::harness::gateway::{Gateway, GatewayOptions};
 use crate::harness::stack::Stack;
+use crate::suite::Skip;
 
 /// A resource that the demo's doctor may read.
 pub(super) const OPEN: &str = "Observation/alder-bp";
@@ -197,4 +198,19 @@ pub(super) async fn with_headers(
         request = request.header(*name, *value);
     }
     Fhir::send(request).await
+}
+
+/// Skips the test where the FHIR server itself takes no AuditEvent under an id that the client chose: there the feed has nowhere to write once.
+pub(super) async fn audit_events_are_taken(direct: &Fhir) -> Result<()> {
+    let event = serde_json::json!({"resourceType": "AuditEvent", "id": "told-audit", "recorded": "2026-01-01T00:00:00Z",
+        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
+        "agent": [{"requestor": true, "who": {"display": "x"}}], "source": {"observer": {"display": "x"}}});
+    let answer = direct.write(Method::PUT, "AuditEvent/told-audit", &event).await?;
+    match answer.status.as_u16() {
+        200 | 201 => Fhir::send(direct.request(Method::DELETE, "AuditEvent/told-audit")).await.map(drop),
+        404 | 405 | 501 => {
+            Err(Skip(format!("the FHIR server takes no AuditEvent under a chosen id: {}", answer.status)).into())
+        }
+        _ => answer.success().map(drop),
+    }
 }

@@ -194,6 +194,12 @@ pub(in crate::suite) async fn foundations_are_not_written(stack: &mut Stack) -> 
         "name": "patient", "status": "active", "description": "x", "code": "patient", "base": ["Consent"], "type": "reference",
         "expression": "Consent.performer", "target": ["Patient"]});
     let created = doctor.write(Method::POST, "SearchParameter", &parameter).await?;
+    if created.status == 201 {
+        let id = created.json()?.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        delete(&direct, &[&format!("SearchParameter/{id}")]).await?;
+    }
+    is_refused("a SearchParameter", &created, 403, "write-not-permitted")?;
+    told::audit_events_are_taken(&direct).await?;
     let event = json!({"resourceType": "AuditEvent", "id": "leak-audit", "recorded": "2026-01-01T00:00:00Z",
         "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
         "agent": [{"requestor": true, "who": {"reference": "Practitioner/okafor"}}],
@@ -204,11 +210,6 @@ pub(in crate::suite) async fn foundations_are_not_written(stack: &mut Stack) -> 
     let gone = with_headers(&doctor, Method::DELETE, "AuditEvent/leak-audit", &[]).await?;
     let kept = direct.get("AuditEvent/leak-audit").await?;
     delete(&direct, &["AuditEvent/leak-audit"]).await?;
-    if created.status == 201 {
-        let id = created.json()?.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        delete(&direct, &[&format!("SearchParameter/{id}")]).await?;
-    }
-    is_refused("a SearchParameter", &created, 403, "write-not-permitted")?;
     ensure!(read.status == 200, "an AuditEvent of an open patient: {}", read.status);
     is_refused("an AuditEvent changed", &changed, 403, "write-not-permitted")?;
     is_refused("an AuditEvent deleted", &gone, 403, "write-not-permitted")?;
