@@ -430,3 +430,5 @@ pub fn schema() -> Value {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::LEAST;

@@ -17,7 +17,7 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// The least that a configuration needs.
-const LEAST: &str = r#"
+pub(crate) const LEAST: &str = r#"
 [server]
 listen = "127.0.0.1:8080"
 public_base = "http://127.0.0.1:8080/fhir/"

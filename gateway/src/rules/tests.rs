@@ -3,25 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 use super::*;
-
-const LEAST: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-public_base = "https://public.example/fhir"
-[upstream]
-base = "https://upstream.example/fhir"
-[auth]
-issuers = [{ issuer = "https://id.example", audience = ["a"] }]
-[journal]
-path = "/tmp/journal.db"
-kek_file = "/tmp/kek"
-tenant = "t"
-[sidecar]
-socket = "/tmp/sidecar.sock"
-log_key = "log+0123abcd+AAAA"
-[admin]
-listen = "127.0.0.1:0"
-"#;
+use crate::config::LEAST;
 
 fn rules(more: &str) -> Result<Rules, RulesFault> {
     let config = Config::parse(&format!("{LEAST}{more}"), []).unwrap_or_else(|problems| panic!("{problems}"));
@@ -39,7 +21,7 @@ fn every_part_of_the_rules_shows_in_their_digest() {
     let policies = dir.path().join("policies");
     std::fs::create_dir(&policies).unwrap();
     std::fs::write(policies.join("a.cedar"), "@id(\"a\") forbid (principal, action, resource);").unwrap();
-    let client = "[[client]]\nissuer = \"https://id.example\"\nclient = \"c\"\n";
+    let client = "[[client]]\nissuer = \"https://login.example.org\"\nclient = \"c\"\n";
     let mut digests = std::collections::BTreeSet::new();
     let changes = [
         String::new(),

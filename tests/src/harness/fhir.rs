@@ -16,6 +16,8 @@ pub fn client() -> Result<Client> {
         .no_proxy()
         .timeout(Duration::from_secs(300))
         .connect_timeout(Duration::from_secs(5))
+        // The admin port closes what was idle for five seconds: a request must not meet that.
+        .pool_idle_timeout(Duration::from_secs(2))
         .build()
         .context("no HTTP client")
 }
