@@ -3,6 +3,7 @@
 pub mod anvil;
 pub mod clock;
 pub mod collector;
+pub mod empty_root;
 pub mod fhir;
 pub mod gateway;
 pub mod hapi;

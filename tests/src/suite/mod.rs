@@ -11,6 +11,7 @@ mod drain;
 mod faulty;
 mod forwarder;
 pub mod harness;
+mod images;
 pub mod leaks;
 mod mutual_tls;
 mod outages;
@@ -91,6 +92,7 @@ pub fn tests() -> Vec<Test> {
         test!(harness::issuer_rotates_and_fails_on_demand, Peers),
         test!(harness::collector_takes_traces, Peers),
         test!(harness::sidecar_survives_a_crash, Sidecar),
+        test!(images::run_in_an_empty_root, Peers),
         test!(leaks::hidden_reads_as_absent, Gateway),
         test!(leaks::deleted_reads_as_absent, Gateway),
         test!(leaks::hidden_searches_as_absent, Gateway),
