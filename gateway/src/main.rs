@@ -6,6 +6,10 @@ use std::sync::Arc;
 use fhir_gateway::config::Config;
 use fhir_gateway::telemetry::Telemetry;
 use fhir_gateway::{cli, server};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // One provider of cryptography for TLS, whatever features the dependencies ask for.

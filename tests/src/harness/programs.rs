@@ -11,6 +11,8 @@ use super::{say, workspace};
 
 const GATEWAY: &str = "fhir-gateway";
 const SIDECAR: &str = "anchor-sidecar";
+/// Built with them, so that nothing is compiled a second time with fewer features (ADR 0050).
+const ONE_SET: &str = "one-set";
 
 static BOTH: OnceCell<bool> = OnceCell::const_new();
 static GATEWAY_BUILT: OnceCell<PathBuf> = OnceCell::const_new();
@@ -66,7 +68,7 @@ async fn build(names: &[&str]) -> Result<bool> {
         .arg(target)
         .current_dir(workspace::root()?)
         .stdin(Stdio::null());
-    for name in names {
+    for name in names.iter().chain([&ONE_SET]) {
         cargo.args(["--package", name]);
     }
     if release {
