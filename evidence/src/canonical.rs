@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 mod read;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -86,27 +87,7 @@ pub fn parse_canonical(bytes: &[u8]) -> Result<Value, CanonicalError> {
 /// [`CanonicalError::Unwritable`] for NaN, infinities and map keys that are not strings.
 pub fn to_canonical<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     let value = serde_json::to_value(value).map_err(|_| CanonicalError::Unwritable)?;
-    if !is_exact(&value) {
-        return Err(CanonicalError::Number);
-    }
-    serde_json_canonicalizer::to_vec(&value).map_err(|_| CanonicalError::Unwritable)
-}
-
-fn is_exact(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(integer), _) => integer <= MAX_SAFE_INTEGER,
-            (None, Some(integer)) => integer.unsigned_abs() <= MAX_SAFE_INTEGER,
-            (None, None) => number.as_f64().is_some_and(prints_apart),
-        },
-        Value::Array(items) => items.iter().all(is_exact),
-        Value::Object(members) => members.values().all(is_exact),
-    }
-}
-
-/// Whether RFC 8785 prints a double in a way that is not mistaken for an inexact integer: from 2^53 up to
-/// 10^21 it prints digits only, from there on an exponent.
-fn prints_apart(value: f64) -> bool {
-    value.is_finite() && (value.abs() < 9_007_199_254_740_992.0 || value.abs() >= 1e21)
+    let mut out = Vec::with_capacity(512);
+    write::write(&value, &mut out)?;
+    Ok(out)
 }

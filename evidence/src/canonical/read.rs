@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{Cause, MAX_DEPTH, MAX_SAFE_INTEGER, prints_apart};
+use super::write::prints_apart;
+use super::{Cause, MAX_DEPTH, MAX_SAFE_INTEGER};
 
 /// Keys that serde_json gives a meaning of its own.
 const RESERVED: &str = "$serde_json::private::";

@@ -109,6 +109,9 @@ fn an_integer_that_a_double_cannot_hold_has_no_canonical_form() {
     assert_eq!(to_canonical(&json!({"a": [u64::MAX]})), Err(CanonicalError::Number));
     assert_eq!(to_canonical(&json!(i64::MIN)), Err(CanonicalError::Number));
     assert_eq!(to_canonical(&json!(MAX_SAFE_INTEGER)).unwrap(), b"9007199254740991");
+    assert_eq!(to_canonical(&json!(-0.0)).unwrap(), b"0");
+    let read: Value = serde_json::from_str("[-0, -0.0, 0e3]").unwrap();
+    assert_eq!(to_canonical(&read).unwrap(), b"[0,0,0]");
 }
 
 #[test]
@@ -148,6 +151,14 @@ proptest! {
         if let Ok(bytes) = to_canonical(&value) {
             let read = parse_canonical(&bytes).unwrap();
             prop_assert_eq!(to_canonical(&read).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn it_writes_what_serde_json_canonicalizer_writes(value in json()) {
+        if let Ok(bytes) = to_canonical(&value) {
+            let theirs = serde_json_canonicalizer::to_vec(&value).unwrap();
+            prop_assert_eq!(String::from_utf8(bytes).unwrap(), String::from_utf8(theirs).unwrap());
         }
     }
 
