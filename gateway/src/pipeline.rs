@@ -86,8 +86,7 @@ pub fn overloaded(gate: &Gate, id: EventId, why: &'static str) -> HttpResponse<B
 async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result<Arc<Caller>, Problem> {
     let narrow = incoming.header(&gate.shared.purpose_header)?;
     let authorization = incoming.header("authorization")?;
-    let caller = gate.shared.authenticator.authenticate(&rules.clients, authorization, narrow, clock::now()).await?;
-    Ok(Arc::new(caller))
+    Ok(gate.shared.authenticator.authenticate(&rules.clients, authorization, narrow, clock::now()).await?)
 }
 
 /// Policy and scope first, which look at no data; then the interaction's own verb.

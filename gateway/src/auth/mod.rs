@@ -46,7 +46,7 @@ struct Issuer {
 
 /// What a token proved when it was checked.
 struct Verified {
-    caller: Caller,
+    caller: Arc<Caller>,
     lifetime: Lifetime,
     issuer: usize,
     key: [u8; 32],
@@ -98,7 +98,7 @@ impl Authenticator {
         authorization: Option<&str>,
         narrow: Option<&str>,
         now: OffsetDateTime,
-    ) -> Result<Caller, AuthError> {
+    ) -> Result<Arc<Caller>, AuthError> {
         let token = bearer(authorization.ok_or(AuthError::NoToken)?)?;
         if token.len() > self.max_token {
             return Err(TokenFault::TooLong.into());
@@ -114,8 +114,8 @@ impl Authenticator {
         };
         verified.lifetime.check(now, self.skew)?;
         match narrow {
-            None => Ok(verified.caller.clone()),
-            Some(header) => identify::narrow(verified.caller.clone(), header),
+            None => Ok(Arc::clone(&verified.caller)),
+            Some(header) => identify::narrow(Caller::clone(&verified.caller), header).map(Arc::new),
         }
     }
 
@@ -168,7 +168,7 @@ impl Authenticator {
         let lifetime = Lifetime::of(&claims)?;
         lifetime.check(now, self.skew)?;
         token::check_audience(&claims, &issuer.config.audience)?;
-        let caller = identify::caller(&claims, &issuer.config, clients.rows())?;
+        let caller = Arc::new(identify::caller(&claims, &issuer.config, clients.rows())?);
         Ok(Verified { caller, lifetime, issuer: index, key })
     }
 

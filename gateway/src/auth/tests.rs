@@ -36,7 +36,7 @@ impl Configured {
         narrow: Option<&str>,
         now: OffsetDateTime,
     ) -> Result<Caller, AuthError> {
-        self.authenticator.authenticate(&self.clients, authorization, narrow, now).await
+        self.authenticator.authenticate(&self.clients, authorization, narrow, now).await.map(|caller| (*caller).clone())
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod cost;
 pub mod data;
+pub mod decision;
 pub mod disk;
 pub mod front;
 pub mod gas;
@@ -90,6 +91,8 @@ pub fn rows() -> Vec<Row> {
         row!([1, 2, 3], "a read beside plain proxies and another gateway", read_path::reads),
         row!([4], "half of a searchset hidden", searchset::half_hidden),
         row!([5], "a searchset of 100 MB", searchset::streamed),
+        row!([6], "consent decisions", decision::decisions),
+        row!([7], "token checks", decision::tokens),
         row!([8], "the journal", journal::durable),
         row!([9, 10], "the log in-process", log::in_process),
         row!([11], "the log over HTTP", ingest::over_http),
