@@ -5,6 +5,8 @@
 
 mod elements;
 mod patient;
+mod possible;
+mod ruling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::scope::{Letter, ScopeGrant};
 pub use elements::redacts;
 use elements::{element_redactions, operator_redactions};
 pub use patient::Session;
+pub use ruling::{HiddenPart, Lacking, Others, Resolved, Ruling, lacking, parts_of, rule};
 
 /// The types besides Consent from which decisions are made, so that writing them is for named roles only: who belongs
 /// to what (`Organization.partOf`, members, roles), who bears which identifier, and what the FHIR server finds when it

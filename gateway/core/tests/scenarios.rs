@@ -48,6 +48,8 @@ struct Scenario {
     #[serde(default)]
     memberships: MembershipsJson,
     #[serde(default)]
+    facts: Vec<Value>,
+    #[serde(default)]
     outgoing: BTreeMap<String, BTreeSet<String>>,
     #[serde(default)]
     settings: ConsentSettings,
@@ -96,6 +98,7 @@ struct CallerJson {
     organization: Option<ActorRef>,
     roles: Vec<String>,
     actors: Vec<ActorRef>,
+    other_parts: Vec<ActorRef>,
     fhir_user: Option<ActorRef>,
     launch_patient: Option<String>,
     scopes: Option<String>,
@@ -195,6 +198,7 @@ fn caller(scenario: &Scenario) -> Caller {
         roles: json.roles.clone(),
         purposes: purposes.collect(),
         actors: json.actors.clone(),
+        other_parts: json.other_parts.clone(),
         fhir_user: json.fhir_user.clone(),
         launch_patient: json.launch_patient.as_deref().map(|id| PatientId::parse(id).unwrap()),
         scopes: Scopes::parse(json.scopes.as_deref().unwrap_or("user/*.cruds")),
@@ -249,7 +253,7 @@ fn run(scenario: &Scenario) -> Result<(), String> {
     let bytes = serde_json::to_vec(&scenario.resource).unwrap();
     let doc = Doc::parse(&bytes).map_err(|e| e.to_string())?;
     let resource = ResourceFacts::of(doc.root(), policy.bases()).map_err(|e| e.to_string())?;
-    let memberships = Memberships {
+    let mut memberships = Memberships {
         resolved: scenario.memberships.resolved,
         edges: scenario
             .memberships
@@ -272,7 +276,13 @@ fn run(scenario: &Scenario) -> Result<(), String> {
                 identifiers: identity.identifiers.clone(),
             })
             .collect(),
+        listed: None,
     };
+    for fact in &scenario.facts {
+        let bytes = serde_json::to_vec(fact).unwrap();
+        let doc = Doc::parse(&bytes).map_err(|e| e.to_string())?;
+        memberships.take(doc.root(), policy.bases(), &|_| true);
+    }
     let facts = ConsentFacts {
         patients: patients(&scenario.consents, &resource),
         memberships: memberships.into(),

@@ -12,6 +12,7 @@ use crate::consent::combine::{Applicable, combine};
 use crate::consent::evaluate::{Answer, counts, evaluate, permits};
 use crate::consent::matching::Inquiry;
 use crate::consent::reference::normalise;
+use crate::consent::truth::Truth;
 use crate::consent::{Body, Consent, Effect, Element, Rule, Unusable, Why};
 use crate::facts::ResourceFacts;
 use crate::labels::Labels;
@@ -50,6 +51,10 @@ impl<'a> Session<'a> {
 
     pub(super) fn policy(&self) -> &'a Policy {
         self.policy
+    }
+
+    pub(super) fn consents_of(&self, patient: &PatientId) -> Option<&'a PatientConsents> {
+        self.facts.patients.get(patient)
     }
 
     /// The labels of the resource, by the setting `unlabelled`.
@@ -202,14 +207,50 @@ impl<'a> Session<'a> {
         if !consents.is_empty() {
             return deny(Reason::of(RuleName::NoConsentApplies));
         }
-        let (rule, name) = match settings.no_consent {
-            NoConsent::Deny => (Rule::Deny, RuleName::ImplicitDeny),
-            NoConsent::BasicNormal => (Rule::BasicNormal, RuleName::ImplicitBasicNormal),
-            NoConsent::AllNormal => (Rule::AllNormal, RuleName::ImplicitAllNormal),
-            NoConsent::BreakGlassOnly => (Rule::BreakGlassOnly, RuleName::ImplicitBreakGlassOnly),
-        };
-        let effect = if permits(rule, inquiry) { Effect::Permit } else { Effect::Deny };
-        (effect, vec![Reason::of(name)])
+        let policies = self.implicit(inquiry).into_iter().map(|policy| {
+            let (rule, name) = implicit_rule(policy);
+            (if permits(rule, inquiry) { Effect::Permit } else { Effect::Deny }, Reason::of(name))
+        });
+        let policies: Vec<(Effect, Reason)> = policies.collect();
+        let any_denies = policies.iter().any(|(effect, _)| *effect == Effect::Deny);
+        let effect = if any_denies { Effect::Deny } else { Effect::Permit };
+        let because = policies.into_iter().filter(|(one, _)| *one == effect).map(|(_, reason)| reason).collect();
+        (effect, because)
+    }
+
+    /// The implicit policies that may hold: the first rule that does, and those before it of which that is unknown. All
+    /// have to permit.
+    fn implicit(&self, inquiry: &Inquiry<'_>) -> Vec<NoConsent> {
+        let mut policies = Vec::new();
+        for rule in &inquiry.settings.no_consent_by {
+            let realm = rule.realms.is_empty() || rule.realms.contains(&self.caller.issuer);
+            let own_type = inquiry.resource.resource_type.as_str();
+            let of_type = rule.resource_types.is_empty() || rule.resource_types.iter().any(|name| name == own_type);
+            let purpose = match (rule.purposes.is_empty(), inquiry.purpose) {
+                (true, _) => Truth::True,
+                (false, None) => Truth::Unknown,
+                (false, Some(asked)) => Truth::any(rule.purposes.iter().map(|stated| purpose::covers(stated, asked))),
+            };
+            match Truth::from(realm && of_type).and(purpose) {
+                Truth::True => {
+                    policies.push(rule.no_consent);
+                    return policies;
+                }
+                Truth::Unknown => policies.push(rule.no_consent),
+                Truth::False => {}
+            }
+        }
+        policies.push(inquiry.settings.no_consent);
+        policies
+    }
+}
+
+fn implicit_rule(policy: NoConsent) -> (Rule, RuleName) {
+    match policy {
+        NoConsent::Deny => (Rule::Deny, RuleName::ImplicitDeny),
+        NoConsent::BasicNormal => (Rule::BasicNormal, RuleName::ImplicitBasicNormal),
+        NoConsent::AllNormal => (Rule::AllNormal, RuleName::ImplicitAllNormal),
+        NoConsent::BreakGlassOnly => (Rule::BreakGlassOnly, RuleName::ImplicitBreakGlassOnly),
     }
 }
 
