@@ -17,7 +17,6 @@ use gateway_core::decide::{Resolved, Session, decide_interaction, rule};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::owner::PatientId;
-use gateway_core::policy::Policy;
 use gateway_core::resource_type::ResourceType;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -107,9 +106,8 @@ fn answer(arguments: &Arguments) -> Result<Answer, Fault> {
     let (resources, consents, facts) = (resources?, consents?, facts?);
     let (resources, consents, facts) = (resources.parse()?, consents.parse()?, facts.parse()?);
     let facts = facts.resources(version)?;
-    let subject = |(file, resource): &(_, _)| Subject::of(file, *resource, version, bases);
-    let subjects: Vec<Subject<'_>> = resources.resources(version)?.iter().map(subject).collect::<Result<_, _>>()?;
-    let known: Vec<Subject<'_>> = facts.iter().map(subject).collect::<Result<_, _>>()?;
+    let subjects = world::subjects(&resources.resources(version)?, version, bases)?;
+    let known = world::subjects(&facts, version, bases)?;
     let recorded = Recorded::read(&consents.resources(version)?, version, bases)?;
 
     let others = others(subjects.iter().chain(&known).filter_map(Subject::readable), bases);
@@ -117,20 +115,21 @@ fn answer(arguments: &Arguments) -> Result<Answer, Fault> {
     let asked: Vec<Option<Resolved>> = subjects.iter().map(resolved).collect();
     let given: Vec<Resolved> = asked.iter().flatten().cloned().collect();
     let caller = with_grant(caller, context.break_glass(), patient.as_ref(), &given);
-    let consents = recorded.facts(&given, patient.as_ref(), &others, memberships(&facts, bases), bases);
+    let links = world::links(subjects.iter().chain(&known).filter_map(Subject::readable), bases);
+    let consents = recorded.facts(&given, patient.as_ref(), &others, links, memberships(&facts, bases), bases);
     let session = Session::open(&caller, &consents, &policy, now);
     let asks = Asks { context: &context, caller: &caller, organisation: organisation.as_ref(), now };
 
     let mut results = Vec::with_capacity(subjects.len());
     for (subject, resolved) in subjects.iter().zip(asked) {
-        results.push(match (subject, resolved) {
-            (Subject::Readable { resource, facts }, Some(resolved)) => {
+        results.push(match (subject.readable(), resolved) {
+            (Some((resource, facts)), Some(resolved)) => {
                 let refused = asks.organisation_refuses(Some(facts.resource_type.as_str()));
                 let action = context.interaction.action();
                 let ruling = rule(resolved, action, &others, |action, facts| session.decide(action, facts));
-                Row::of(*resource, facts, &ruling, refused, bases)
+                Row::of(resource, facts, &ruling, refused.as_deref(), bases)
             }
-            (subject, _) => Row::unreadable(&subject.name()),
+            _ => Row::unreadable(&subject.name()),
         });
     }
     let types: Vec<ResourceType> = subjects.iter().filter_map(|s| Some(s.readable()?.1.resource_type)).collect();

@@ -45,6 +45,8 @@ pub struct ConsentSettings {
     pub label_systems: Vec<String>,
     /// What a break-glass grant in force does to Consent.
     pub break_glass: BreakGlass,
+    /// Whether the Consents of linked Patients count for each other.
+    pub patient_links: PatientLinks,
     /// Categories of R5 Consents that do not count: `code` of any system, `system|code`, or `{system, code}`. A Consent
     /// of which every category is one of these never counts; `research = true` takes those of research out.
     #[serde(deserialize_with = "categories")]
@@ -69,6 +71,7 @@ impl Default for ConsentSettings {
             upstream_base: None,
             label_systems: Vec::new(),
             break_glass: BreakGlass::default(),
+            patient_links: PatientLinks::default(),
             ignore_categories: IGNORED_CATEGORIES.iter().map(|(system, code)| Coding::new(*system, *code)).collect(),
             no_consent_by: Vec::new(),
         }
@@ -259,6 +262,18 @@ pub enum BreakGlass {
     ConsentDecides,
     /// The patient's Consents are not asked.
     OverridesConsent,
+}
+
+/// Patients who are one person (`Patient.link`, of whatever type).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatientLinks {
+    /// Each Patient is a person of its own.
+    #[default]
+    Ignore,
+    /// The Consents of all of them count for each. Patients are then what decisions are made from, so that changing them
+    /// is for policy writers.
+    Follow,
 }
 
 /// One element that is removed from what callers see, unless an exception holds.

@@ -39,6 +39,8 @@ pub(super) struct ConsentKeys {
     label_systems: Option<Vec<String>>,
     /// What a break-glass grant in force does to Consent; default `consent-decides`.
     break_glass: Option<BreakGlass>,
+    /// Whether the Consents of linked Patients (`Patient.link`) count for each other; default `ignore`.
+    patient_links: Option<PatientLinks>,
     /// Categories of R5 Consents that do not count, as `code` of any system or `system|code`; default: research, treatment
     /// and advance directives.
     ignore_categories: Option<Vec<String>>,
@@ -78,6 +80,7 @@ words!(Labels { AllLabels, AnyLabel });
 words!(Unlabelled { Label, Normal, Hide });
 words!(UntypedRoot { Deny, Permit });
 words!(NotUnderstood { Deny, Ignore });
+words!(PatientLinks { Ignore, Follow });
 words!(BreakGlass { ConsentDecides, OverridesConsent });
 
 /// `[[redaction]]`: an element that is removed from what leaves, unless an exception holds.

@@ -45,7 +45,7 @@ impl Row {
         resource: Value<'_>,
         facts: &ResourceFacts,
         ruling: &Ruling,
-        refused: Option<Vec<String>>,
+        refused: Option<&[String]>,
         bases: &Bases,
     ) -> Self {
         let decision = &ruling.decision;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gateway_core::consent::actors::Memberships;
 use gateway_core::consent::{Body, Consent, Unusable, Why};
-use gateway_core::decide::{ConsentFacts, Others, PatientConsents, Resolved};
+use gateway_core::decide::{ConsentFacts, Others, PatientConsents, PatientLinksFound, Resolved, linked_patients};
 use gateway_core::facts::{FactsError, ResourceFacts};
 use gateway_core::json::{Doc, Value};
 use gateway_core::owner::PatientId;
@@ -41,11 +41,12 @@ impl Texts {
     }
 
     pub(super) fn parse(&self) -> Result<Parsed<'_>, WorldFault> {
-        let parse = |(file, bytes): &'_ (PathBuf, Vec<u8>)| {
-            Doc::parse(bytes).map_err(|fault| WorldFault::NotJson { file: file.clone(), fault })
-        };
-        let docs: Result<Vec<_>, _> = self.0.iter().map(parse).collect();
-        Ok(Parsed { files: self.0.iter().map(|(file, _)| file.as_path()).zip(docs?).collect() })
+        let mut files = Vec::with_capacity(self.0.len());
+        for (file, bytes) in &self.0 {
+            let doc = Doc::parse(bytes).map_err(|fault| WorldFault::NotJson { file: file.clone(), fault })?;
+            files.push((file.as_path(), doc));
+        }
+        Ok(Parsed { files })
     }
 }
 
@@ -120,6 +121,15 @@ impl<'v> Subject<'v> {
     }
 }
 
+/// Every resource, for a decision.
+pub(super) fn subjects<'v>(
+    resources: &[(&Path, Value<'v>)],
+    version: FhirVersion,
+    bases: &Bases,
+) -> Result<Vec<Subject<'v>>, WorldFault> {
+    resources.iter().map(|(file, resource)| Subject::of(file, *resource, version, bases)).collect()
+}
+
 /// Who belongs to whom, by the files.
 pub(super) fn memberships(facts: &[(&Path, Value<'_>)], bases: &Bases) -> Memberships {
     let mut found = Memberships { resolved: true, listed: Some(BTreeSet::new()), ..Memberships::default() };
@@ -127,6 +137,19 @@ pub(super) fn memberships(facts: &[(&Path, Value<'_>)], bases: &Bases) -> Member
         found.take(*resource, bases, &|_| true);
     }
     found
+}
+
+/// Which of the Patients that are given are one person.
+pub(super) fn links<'v>(
+    given: impl Iterator<Item = (Value<'v>, &'v ResourceFacts)>,
+    bases: &Bases,
+) -> PatientLinksFound {
+    let mut links = PatientLinksFound::default();
+    for (resource, facts) in given {
+        let Some(own) = facts.id.as_deref().and_then(|id| PatientId::parse(id).ok()) else { continue };
+        linked_patients(resource, bases).iter().for_each(|other| links.link(&own, other));
+    }
+    links
 }
 
 /// The resources that ownership may hang on, out of all that are given.
@@ -192,11 +215,13 @@ impl Recorded {
         subjects: &[Resolved],
         patient: Option<&PatientId>,
         others: &Others,
+        links: PatientLinksFound,
         memberships: Memberships,
         bases: &Bases,
     ) -> ConsentFacts {
         let holders: Vec<Resolved> = others.by_name.values().map(|facts| Resolved::of(facts, others)).collect();
-        let owners = subjects.iter().chain(&holders).flat_map(Resolved::patients).chain(patient.cloned());
+        let asked = subjects.iter().chain(&holders).flat_map(Resolved::patients).chain(patient.cloned());
+        let owners = asked.flat_map(|patient| links.person(&patient));
         let of = |patient: &PatientId| -> Vec<Result<Consent, Unusable>> {
             let own = self.by_patient.get(patient).into_iter().flatten();
             own.chain(&self.of_anybody).cloned().collect()
@@ -214,7 +239,7 @@ impl Recorded {
             let references = others.by_name.get(&name)?.references.iter().cloned().collect();
             Some((name, references))
         });
-        ConsentFacts { patients, memberships: Arc::new(memberships), outgoing: outgoing.collect() }
+        ConsentFacts { patients, links, memberships: Arc::new(memberships), outgoing: outgoing.collect() }
     }
 }
 

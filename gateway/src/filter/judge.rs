@@ -194,7 +194,7 @@ impl Judge {
         let holders: Vec<Resolved> = others.by_name.values().map(|facts| Resolved::of(facts, &others)).collect();
         let asked = resolved.iter().map(|(resource, _)| resource).chain(&holders);
         let patients: BTreeSet<PatientId> = asked.flat_map(Resolved::patients).collect();
-        let facts = self.facts.of(&self.caller, &patients).await?;
+        let facts = self.facts.of(&self.caller, &patients, self.policy.settings().patient_links).await?;
         let session = Session::open(&self.caller, &facts, &self.policy, self.now);
         let timed = |(resource, action)| {
             let begun = Instant::now();

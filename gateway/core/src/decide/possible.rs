@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Action, PatientConsents, Session};
+use super::{Action, Session};
 use crate::coding::Coding;
 use crate::consent::dates::{Period, Zone};
 use crate::consent::matching::{DOCUMENT_CLASSES, RESOURCE_TYPES, URIS};
@@ -28,12 +28,8 @@ impl Session<'_> {
     /// Whether the patient's Consents, or the implicit policy, permit this to the caller on any resource of the patient
     /// that could be; scopes are not asked. `true` where that cannot be told.
     pub fn permits_anything(&self, action: Action, patient: &PatientId) -> bool {
-        let consents = match self.consents_of(patient) {
-            Some(PatientConsents::Recorded(consents)) => consents.iter().flatten().collect(),
-            Some(PatientConsents::TooMany | PatientConsents::Unavailable) | None => Vec::new(),
-        };
         let mut spoken = vec![Constraints::default()];
-        for consent in consents {
+        for consent in self.consents_of(patient) {
             if let Body::Active { root, .. } = &consent.body {
                 collect(root, &Constraints::default(), &mut spoken);
             }

@@ -310,3 +310,18 @@ fn the_time_of_the_question_is_given() {
     assert_eq!(at("2026-05-01T23:00:00Z"), ["permit", "permit"]);
     assert_eq!(at("2026-05-02T00:00:00Z"), ["permit", "deny"]);
 }
+
+#[test]
+fn consents_of_linked_patients_count_for_each_other_where_the_setting_says_so() {
+    let patient = |id: &str, other: &str| json!({"resourceType": "Patient", "id": id, "link": [{"other": {"reference": format!("Patient/{other}")}, "type": "seealso"}]});
+    let case = |policy: &str| {
+        let case = Case::of(&clinician()).with("consent", &treatment()).with("resource", &observation("x", "q"));
+        case.with("facts", &patient("r", "p"))
+            .with("facts", &patient("r2", "x"))
+            .with("facts", &patient("r", "q"))
+            .text("policy", policy)
+            .words()
+    };
+    assert_eq!(case(""), ["permit", "deny"]);
+    assert_eq!(case("patient_links = \"follow\""), ["permit", "permit"]);
+}
