@@ -94,7 +94,8 @@ impl Writer<'_> {
         if self.judge.refuses_outright(&after.facts, Action::Create) {
             return Ok(Outcome::from(not_permitted()));
         }
-        if let Some(refused) = self.new_references(&after.references, &BTreeSet::new()).await? {
+        let reach = self.judge.reach(&after.facts, Action::Create);
+        if let Some(refused) = self.new_references(&after.references, &BTreeSet::new(), reach).await? {
             return Ok(refused);
         }
         let owners = match self.permitted(&after.facts, Action::Create).await? {
@@ -120,7 +121,8 @@ impl Writer<'_> {
             Err(refused) => return Ok(refused),
         };
         guard(&before.facts, &after.facts)?;
-        if let Some(refused) = self.new_references(&after.references, &before.references).await? {
+        let reach = self.judge.reach(&after.facts, Action::Update);
+        if let Some(refused) = self.new_references(&after.references, &before.references, reach).await? {
             return Ok(refused);
         }
         let owners = match self.permitted(&after.facts, Action::Update).await? {

@@ -13,6 +13,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #scope-missing "Scope missing" "No scope of the token grants this interaction on this resource type."
 * #scope-patient-absent "No launch patient" "Only patient/ scopes grant it and the token names no launch patient."
 * #scope-other-patient "Another patient" "Only patient/ scopes grant it and the resource is not the launch patient's."
+* #scope-filter "Filter of a scope" "Granular scopes grant it, and the resource is known to match the filter of one, or of none."
 * #universal "Universal" "The resource type has no owner: scope and organisational policy decide alone."
 * #owner-unknown "Owner unknown" "It cannot be known whose the resource is."
 * #owner-unresolved "Owner unresolved" "The owner follows from references that were not resolved before the question was asked."

@@ -26,8 +26,9 @@ use crate::reasons::{Reason, RuleName};
 use crate::redact::ElementPath;
 use crate::resource_type::ResourceType;
 use crate::scope::{Letter, ScopeGrant};
+use crate::search_match::Filter;
 pub use elements::redacts;
-use elements::{element_redactions, operator_redactions};
+use elements::{element_redactions, looks_at_redacted, operator_redactions};
 pub use links::{PatientLinksFound, linked_patients};
 pub use patient::Session;
 pub use ruling::{HiddenPart, Lacking, Others, Resolved, Ruling, lacking, parts_of, rule};
@@ -101,7 +102,7 @@ impl Permit {
         self.resource_type
     }
 
-    /// Whether only the launch patient's resources may come of it.
+    /// Whether only the launch patient's resources may come of it; what granular scopes grant counts as granted.
     pub fn grant(&self) -> ScopeGrant {
         self.grant
     }
@@ -115,11 +116,11 @@ pub struct Refused {
     pub reason: Box<Reason>,
 }
 
-/// Decides whether the token's scopes allow an interaction on a type at all.
+/// Decides whether the token's scopes allow an interaction on a type at all, be it on some resources only.
 ///
 /// Data-independent. `Err` is a 403.
 pub fn decide_interaction(caller: &Caller, action: Action, resource_type: ResourceType) -> Result<Permit, Refused> {
-    match scope(caller, action, resource_type) {
+    match scope(caller, caller.scopes.reaches(action.letter(), &resource_type)) {
         Ok(grant) => Ok(Permit { action, resource_type, grant }),
         Err(rule) => Err(Refused { reason: Box::new(Reason::of(rule)) }),
     }
@@ -244,7 +245,7 @@ pub fn decide(question: &Question<'_>, facts: &ConsentFacts, policy: &Policy) ->
 impl Session<'_> {
     /// Decides on one resource; [`decide`] with what is the same for every resource worked out before.
     pub fn decide(&self, action: Action, resource: &ResourceFacts) -> Decision {
-        self.decide_within(scope(self.caller(), action, resource.resource_type), action, resource)
+        self.decide_within(self.granted(action, resource), action, resource)
     }
 
     /// Decides whether the caller may know of a resource that he refers to in what he writes.
@@ -252,8 +253,8 @@ impl Session<'_> {
     /// As a read; but where no scope of his reads its type, Consent decides alone, as far as the scope reaches by which
     /// he writes (`reach`): who writes for the launch patient learns of no other patient by it.
     pub fn decide_reference(&self, reach: ScopeGrant, resource: &ResourceFacts) -> Decision {
-        let granted = match scope(self.caller(), Action::Read, resource.resource_type) {
-            Err(RuleName::ScopeMissing) => Ok(reach),
+        let granted = match self.granted(Action::Read, resource) {
+            Err(RuleName::ScopeMissing) => scope(self.caller(), reach).map(|grant| Granted { grant, by_filter: false }),
             granted => granted,
         };
         self.decide_within(granted, Action::Read, resource)
@@ -262,23 +263,38 @@ impl Session<'_> {
     /// The rule by which an action is refused whatever is stored: scope, type, role and the resource's own owner
     /// elements alone. `None` where patients' Consents or other resources have to be asked.
     pub fn refuses_outright(&self, action: Action, resource: &ResourceFacts) -> Option<RuleName> {
-        let granted = scope(self.caller(), action, resource.resource_type);
+        let granted = self.granted(action, resource);
         let rule = owners(self, granted, action, resource).err()?.rule;
         (rule != RuleName::OwnerUnresolved).then_some(rule)
     }
 
-    fn decide_within(
-        &self,
-        granted: Result<ScopeGrant, RuleName>,
-        action: Action,
-        resource: &ResourceFacts,
-    ) -> Decision {
+    /// What the scopes grant for this resource: the most of the plain ones and of the granular ones that it matches.
+    pub fn reach(&self, action: Action, resource: &ResourceFacts) -> ScopeGrant {
+        self.granted(action, resource).map_or(ScopeGrant::None, |granted| granted.grant)
+    }
+
+    fn granted(&self, action: Action, resource: &ResourceFacts) -> Result<Granted, RuleName> {
+        let (scopes, rtype) = (&self.caller().scopes, resource.resource_type);
+        let plain = scopes.allows(action.letter(), &rtype);
+        let matches = |filter: &Filter| {
+            resource.filters.iter().any(|matched| **matched == *filter) && !looks_at_redacted(self, resource, filter)
+        };
+        let granular = scopes.granular(action.letter(), &rtype).filter(|(_, filter)| matches(filter));
+        let filtered = granular.map(|(grant, _)| grant).max().unwrap_or_default();
+        if plain.max(filtered) == ScopeGrant::None && scopes.reaches(action.letter(), &rtype) != ScopeGrant::None {
+            return Err(RuleName::ScopeFilter);
+        }
+        Ok(Granted { grant: scope(self.caller(), plain.max(filtered))?, by_filter: filtered > plain })
+    }
+
+    fn decide_within(&self, granted: Result<Granted, RuleName>, action: Action, resource: &ResourceFacts) -> Decision {
         let labels = self.labels(resource);
+        let by_filter = granted.is_ok_and(|granted| granted.by_filter).then(|| Reason::of(RuleName::ScopeFilter));
         let patients = match owners(self, granted, action, resource) {
             Err(reason) => return Decision::new(Effect::Deny, labels, BTreeSet::new(), vec![*reason], Vec::new()),
             Ok(Whose::Nobody(reason)) => {
                 let (redactions, removed) = operator_redactions(self, resource, false);
-                let reasons = std::iter::once(reason).chain(removed).collect();
+                let reasons = by_filter.into_iter().chain([reason]).chain(removed).collect();
                 return Decision::new(Effect::Permit, labels, redactions, reasons, Vec::new());
             }
             Ok(Whose::Patients(patients)) => patients,
@@ -289,7 +305,8 @@ impl Session<'_> {
             return Decision::new(Effect::Deny, labels, BTreeSet::new(), Vec::new(), rows);
         }
         let own = patients.iter().all(|patient| self.is_own(patient));
-        let (mut redactions, mut removed) = operator_redactions(self, resource, own);
+        let (mut redactions, operators) = operator_redactions(self, resource, own);
+        let mut removed: Vec<Reason> = by_filter.into_iter().chain(operators).collect();
         match element_redactions(self, action, resource, patients, &labels) {
             Err(reason) => return Decision::new(Effect::Deny, labels, BTreeSet::new(), vec![*reason], rows),
             Ok((paths, reasons)) => {
@@ -317,6 +334,14 @@ impl Decision {
     }
 }
 
+/// What the scopes grant for one resource.
+#[derive(Clone, Copy)]
+struct Granted {
+    grant: ScopeGrant,
+    /// Whether it took a granular scope.
+    by_filter: bool,
+}
+
 /// Whose Consents have to be asked.
 enum Whose<'a> {
     /// Nobody's: the reason says why that permits.
@@ -328,12 +353,12 @@ enum Whose<'a> {
 /// The rules that come before Consent: scope, owner, and who may touch what decisions are made from.
 fn owners<'r>(
     session: &Session<'_>,
-    granted: Result<ScopeGrant, RuleName>,
+    granted: Result<Granted, RuleName>,
     action: Action,
     resource: &'r ResourceFacts,
 ) -> Result<Whose<'r>, Box<Reason>> {
     let (caller, policy) = (session.caller(), session.policy());
-    let grant = granted.map_err(|rule| Box::new(Reason::of(rule)))?;
+    let Granted { grant, .. } = granted.map_err(|rule| Box::new(Reason::of(rule)))?;
     let patients: &[PatientId] = match &resource.owners {
         Owners::Unknown(why) => return Err(Box::new(Reason::of(RuleName::OwnerUnknown).with_detail(why.to_string()))),
         Owners::ByReference(_) => return Err(Box::new(Reason::of(RuleName::OwnerUnresolved))),
@@ -372,8 +397,8 @@ fn owners<'r>(
 }
 
 /// What the scopes grant, or the rule that refuses.
-fn scope(caller: &Caller, action: Action, resource_type: ResourceType) -> Result<ScopeGrant, RuleName> {
-    match caller.scopes.allows(action.letter(), &resource_type) {
+fn scope(caller: &Caller, granted: ScopeGrant) -> Result<ScopeGrant, RuleName> {
+    match granted {
         ScopeGrant::None => Err(RuleName::ScopeMissing),
         ScopeGrant::PatientOnly if caller.launch_patient.is_none() => Err(RuleName::ScopePatientAbsent),
         grant @ (ScopeGrant::PatientOnly | ScopeGrant::All) => Ok(grant),

@@ -1,6 +1,7 @@
 //! What a decision needs to know about one resource, taken out of its bytes once.
 
 mod extract;
+mod filters;
 mod tables;
 
 #[cfg(test)]
@@ -9,9 +10,12 @@ mod tests;
 pub(crate) use extract::type_of;
 pub use extract::{FactsError, UNKNOWN_AUTHOR};
 
+use std::sync::Arc;
+
 use crate::coding::Coding;
 use crate::owner::Owners;
 use crate::resource_type::ResourceType;
+use crate::search_match::Filter;
 
 /// The facts of one resource; owned, so that they outlive the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,9 @@ pub struct ResourceFacts {
     pub inline_labels: Vec<InlineLabel>,
     /// Whether a narrative (`text`) is there, in the resource or in a contained one.
     pub has_narrative: bool,
+    /// The filters of granular scopes that the resource is known to match ([`Self::match_filters`]); one that is not here
+    /// does not match.
+    pub filters: Vec<Arc<Filter>>,
 }
 
 /// One dated element of a resource, in the order in which CONSENT.md asks for them (`dataPeriod`).

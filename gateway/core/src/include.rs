@@ -56,6 +56,15 @@ impl Followed {
     }
 }
 
+/// The elements that a reference parameter of that type looks at, each with the only type that counts there.
+pub(crate) fn reference_elements(
+    rtype: ResourceType,
+    name: &str,
+) -> Option<&'static [(&'static str, Option<ResourceType>)]> {
+    let param = REFERENCES.get(&rtype)?.iter().find(|param| param.name == name)?;
+    Some(&param.elements)
+}
+
 /// A reference parameter of a type.
 struct Param {
     name: &'static str,

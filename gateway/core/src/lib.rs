@@ -18,4 +18,5 @@ pub mod reference;
 pub mod resource_type;
 pub mod rewrite;
 pub mod scope;
+pub mod search_match;
 pub mod version;

@@ -7,7 +7,8 @@ use crate::coding::Coding;
 use crate::consent::Concept;
 use crate::consent::dates::Zone;
 use crate::consent::reference::bases;
-use crate::labels::{self, LabelSets};
+use crate::facts::ResourceFacts;
+use crate::labels::{self, LabelSets, Labels};
 use crate::purpose;
 use crate::redact::ElementPath;
 use crate::reference::{BaseUrl, Bases};
@@ -385,6 +386,15 @@ impl Policy {
     /// The label sets.
     pub fn label_sets(&self) -> &LabelSets {
         &self.label_sets
+    }
+
+    /// The labels of the resource, by the setting `unlabelled`.
+    pub(crate) fn labels_of(&self, resource: &ResourceFacts) -> Labels {
+        let labelling = match self.settings.unlabelled {
+            Unlabelled::Label => Some((&self.label_sets, resource.codes.as_slice())),
+            Unlabelled::Normal | Unlabelled::Hide => None,
+        };
+        Labels::read(&resource.security, &self.settings.label_systems, labelling)
     }
 
     /// The named roles.

@@ -19,6 +19,8 @@ pub enum RuleName {
     ScopePatientAbsent,
     /// Only `patient/` scopes grant it and the resource is not the launch patient's.
     ScopeOtherPatient,
+    /// Granular scopes grant it: to this resource, by a filter that it matches, or not, since it is known to match none.
+    ScopeFilter,
     /// The type has no owner: scope and organisational policy decide alone.
     Universal,
     /// It cannot be known whose the resource is.
@@ -81,6 +83,7 @@ impl RuleName {
         Self::ScopeMissing,
         Self::ScopePatientAbsent,
         Self::ScopeOtherPatient,
+        Self::ScopeFilter,
         Self::Universal,
         Self::OwnerUnknown,
         Self::OwnerUnresolved,
@@ -116,6 +119,7 @@ impl RuleName {
             Self::ScopeMissing => "scope-missing",
             Self::ScopePatientAbsent => "scope-patient-absent",
             Self::ScopeOtherPatient => "scope-other-patient",
+            Self::ScopeFilter => "scope-filter",
             Self::Universal => "universal",
             Self::OwnerUnknown => "owner-unknown",
             Self::OwnerUnresolved => "owner-unresolved",

@@ -51,6 +51,12 @@ impl ElementPath {
         }
         Ok(Self { rtype, elements })
     }
+
+    /// Whether the element at `path` (JSON names, dotted) of a resource of that type is this one, stands in it, or holds
+    /// it.
+    pub fn overlaps(&self, rtype: ResourceType, path: &str) -> bool {
+        self.rtype == rtype && self.elements.iter().zip(path.split('.')).all(|(name, key)| is_named(name, key))
+    }
 }
 
 impl fmt::Display for ElementPath {
@@ -66,9 +72,6 @@ impl FromStr for ElementPath {
         Self::parse(text)
     }
 }
-
-/// The label that says so (DS4P; v3-ObservationValue).
-const REDACTED: &[u8] = br#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"REDACTED"}"#;
 
 /// Plans the removal of `paths` from `resource` and from every resource inside it, and answers the paths that were
 /// there, sorted.
@@ -87,7 +90,7 @@ pub fn redact(resource: Value<'_>, paths: &[ElementPath], edits: &mut Edits) -> 
     }
     marks.narratives(resource);
     marks.cut(resource, edits);
-    label(resource, edits)?;
+    mark(resource, "security", "REDACTED", edits)?;
     Ok(marks.present.into_iter().cloned().collect())
 }
 
@@ -138,6 +141,11 @@ impl<'p> Marks<'p> {
         let Some((name, rest)) = elements.split_first() else { return false };
         let mut found = false;
         for holder in value.each() {
+            // No FHIR, but a list in a list hides nothing.
+            if holder.is_array() {
+                found |= self.path(holder, elements);
+                continue;
+            }
             for child in holder.children().filter(|child| names(name, child)) {
                 // The extensions of a primitive (`_name`) are numbered with its values, so they go as a whole.
                 let whole = child.key().is_some_and(|key| key.starts_with('_')) && stands(child, rest);
@@ -192,8 +200,11 @@ impl<'p> Marks<'p> {
 /// Whether an element name of a path is the name of this member: itself, its primitive extensions (`_name`), or one of
 /// the types of a choice (`value[x]`: `valueQuantity`).
 fn names(name: &str, member: &Value<'_>) -> bool {
-    let Some(key) = member.key() else { return false };
-    let key = key.strip_prefix('_').unwrap_or(&key);
+    member.key().is_some_and(|key| is_named(name, key.strip_prefix('_').unwrap_or(&key)))
+}
+
+/// Whether an element name of a path, `value[x]` among them, is the name of a member.
+pub(crate) fn is_named(name: &str, key: &str) -> bool {
     match name.strip_suffix("[x]") {
         None => key == name,
         Some(stem) => key.strip_prefix(stem).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase())),
@@ -203,32 +214,37 @@ fn names(name: &str, member: &Value<'_>) -> bool {
 /// Whether anything stands at the path below `value`.
 fn stands(value: Value<'_>, elements: &[String]) -> bool {
     let Some((name, rest)) = elements.split_first() else { return true };
-    value.each().any(|holder| holder.children().any(|child| names(name, &child) && stands(child, rest)))
+    value.each().any(|holder| match holder.is_array() {
+        true => stands(holder, elements),
+        false => holder.children().any(|child| names(name, &child) && stands(child, rest)),
+    })
 }
 
-/// Adds REDACTED to `meta.security`, making what is not there.
-fn label(resource: Value<'_>, edits: &mut Edits) -> Result<(), RedactError> {
+/// The code system of what says that a resource is not all of it (DS4P).
+const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+
+/// Adds a code of v3-ObservationValue to `meta.security` or `meta.tag`, making what is not there.
+pub(crate) fn mark(resource: Value<'_>, list: &str, code: &str, edits: &mut Edits) -> Result<(), RedactError> {
+    let coding = format!(r#"{{"system":"{OBSERVATION_VALUE}","code":"{code}"}}"#);
     let Some(meta) = resource.get("meta") else {
-        let raw = [br#"{"security":["#, REDACTED, b"]}"].concat();
-        edits.insert_member(resource, "meta", &raw);
+        edits.insert_member(resource, "meta", format!(r#"{{"{list}":[{coding}]}}"#).as_bytes());
         return Ok(());
     };
-    let Some(security) = meta.get("security") else {
+    let Some(codings) = meta.get(list) else {
         if meta.kind() != Kind::Object {
             return Err(RedactError::Unreadable);
         }
-        edits.insert_member(meta, "security", &[b"[", REDACTED, b"]"].concat());
+        edits.insert_member(meta, list, format!("[{coding}]").as_bytes());
         return Ok(());
     };
-    if security.kind() != Kind::Array {
+    if codings.kind() != Kind::Array {
         return Err(RedactError::Unreadable);
     }
-    let already = security.items().any(|label| {
-        label.str_at("code").as_deref() == Some("REDACTED")
-            && label.str_at("system").as_deref() == Some("http://terminology.hl7.org/CodeSystem/v3-ObservationValue")
+    let already = codings.items().any(|held| {
+        held.str_at("code").as_deref() == Some(code) && held.str_at("system").as_deref() == Some(OBSERVATION_VALUE)
     });
     if !already {
-        edits.push_item(security, REDACTED);
+        edits.push_item(codings, coding.as_bytes());
     }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! SMART App Launch 2.2 scopes (v1 and v2), resource level.
 //!
 //! Grammar: `ctx "/" rtype "." perms [ "?" param *( "&" param ) ]`, perms `c r u d s` in that order, or v1's `read`,
-//! `write`, `*`. A granular scope (`?…`) is void until the gateway can match its filter on every resource: it never
-//! loses it. Letters out of order, unknown types and unknown contexts are void too. Scopes add up.
+//! `write`, `*`. A granular scope (`?…`) grants for the resources that match its filter; one whose filter cannot be
+//! matched is void: it never loses it. Letters out of order, unknown types and unknown contexts are void too. Scopes add
+//! up, letter by letter: a plain scope beside a granular one widens it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::resource_type::ResourceType;
+use crate::search_match::Filter;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +46,23 @@ pub enum ScopeGrant {
 pub struct Scopes {
     /// By type (`None` is `*`), for each letter the most that any scope grants.
     grants: BTreeMap<Option<ResourceType>, [ScopeGrant; 5]>,
+    granular: Vec<Granular>,
     void: Vec<VoidScope>,
+}
+
+/// A resource scope with a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Granular {
+    rtype: Option<ResourceType>,
+    letters: Vec<Letter>,
+    grant: ScopeGrant,
+    filter: Arc<Filter>,
+}
+
+impl Granular {
+    fn is_about(&self, rtype: &ResourceType) -> bool {
+        self.rtype.is_none_or(|own| own == *rtype)
+    }
 }
 
 /// A resource scope that grants nothing.
@@ -58,7 +77,7 @@ pub struct VoidScope {
 /// Why a resource scope is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Void {
-    /// It has a filter, which is not supported yet.
+    /// Its filter has a parameter, modifier or value that cannot be matched, or none at all.
     Granular,
     /// Its letters are empty, unknown, repeated or out of order.
     Letters,
@@ -76,7 +95,7 @@ impl Scopes {
         for scope in claim.split(' ') {
             match Resource::parse(scope) {
                 None => {}
-                Some(Ok(resource)) => scopes.add(&resource),
+                Some(Ok(resource)) => scopes.add(resource),
                 Some(Err(why)) => {
                     let scope = scope.split('?').next().unwrap_or_default().to_owned();
                     scopes.void.push(VoidScope { scope, why });
@@ -86,7 +105,7 @@ impl Scopes {
         scopes
     }
 
-    /// What these scopes allow for `letter` on `rtype`.
+    /// What these scopes allow for `letter` on every resource of `rtype`, whatever it holds.
     pub fn allows(&self, letter: Letter, rtype: &ResourceType) -> ScopeGrant {
         let of = |key: Option<ResourceType>| {
             let granted = self.grants.get(&key).and_then(|letters| letters.get(letter as usize));
@@ -95,16 +114,39 @@ impl Scopes {
         of(Some(*rtype)).max(of(None))
     }
 
+    /// The most that these scopes allow for `letter` on any resource of `rtype`: granular scopes count as if their filter
+    /// matched.
+    pub fn reaches(&self, letter: Letter, rtype: &ResourceType) -> ScopeGrant {
+        let granular = self.granular(letter, rtype).map(|(grant, _)| grant);
+        granular.fold(self.allows(letter, rtype), ScopeGrant::max)
+    }
+
+    /// The granular scopes with `letter` on `rtype`: what each grants for the resources that match its filter.
+    pub fn granular(&self, letter: Letter, rtype: &ResourceType) -> impl Iterator<Item = (ScopeGrant, &Arc<Filter>)> {
+        let about = self.granular.iter().filter(move |scope| scope.letters.contains(&letter) && scope.is_about(rtype));
+        about.map(|scope| (scope.grant, &scope.filter))
+    }
+
+    /// The filters of all granular scopes on `rtype`.
+    pub fn filters(&self, rtype: &ResourceType) -> impl Iterator<Item = &Arc<Filter>> {
+        self.granular.iter().filter(move |scope| scope.is_about(rtype)).map(|scope| &scope.filter)
+    }
+
     /// The resource scopes that grant nothing, with the reason.
     pub fn void(&self) -> &[VoidScope] {
         &self.void
     }
 
-    fn add(&mut self, resource: &Resource) {
-        let letters = self.grants.entry(resource.rtype).or_default();
-        for letter in &resource.letters {
-            if let Some(grant) = letters.get_mut(*letter as usize) {
-                *grant = (*grant).max(resource.grant);
+    fn add(&mut self, resource: Resource) {
+        let Resource { grant, rtype, letters, filter } = resource;
+        if let Some(filter) = filter {
+            self.granular.push(Granular { rtype, letters, grant, filter: Arc::new(filter) });
+            return;
+        }
+        let granted = self.grants.entry(rtype).or_default();
+        for letter in letters {
+            if let Some(before) = granted.get_mut(letter as usize) {
+                *before = grant.max(*before);
             }
         }
     }
@@ -115,6 +157,7 @@ struct Resource {
     grant: ScopeGrant,
     rtype: Option<ResourceType>,
     letters: Vec<Letter>,
+    filter: Option<Filter>,
 }
 
 impl Resource {
@@ -130,16 +173,18 @@ impl Resource {
     }
 
     fn body(grant: ScopeGrant, rest: &str) -> Result<Self, Void> {
-        if rest.contains('?') {
-            return Err(Void::Granular);
-        }
+        let (rest, filter) = match rest.split_once('?') {
+            Some((rest, filter)) => (rest, Some(filter)),
+            None => (rest, None),
+        };
         let (rtype, perms) = rest.split_once('.').ok_or(Void::Form)?;
         let rtype = match rtype {
             "*" => None,
             name => Some(ResourceType::parse(name).map_err(|_| Void::Type)?),
         };
         let letters = letters(perms).ok_or(Void::Letters)?;
-        Ok(Self { grant, rtype, letters })
+        let filter = filter.map(|query| Filter::parse(rtype, query)).transpose().map_err(|_| Void::Granular)?;
+        Ok(Self { grant, rtype, letters, filter })
     }
 }
 

@@ -19,6 +19,7 @@ use gateway_core::policy::{ConsentSettings, Policy, PolicyRoles, RedactionRule};
 use gateway_core::purpose;
 use gateway_core::reasons::RuleName;
 use gateway_core::scope::Scopes;
+use gateway_core::search_match::Image;
 use gateway_core::version::FhirVersion;
 use serde::Deserialize;
 use serde_json::Value;
@@ -260,7 +261,7 @@ fn run(scenario: &Scenario) -> Result<(), String> {
     .map_err(|e| e.to_string())?;
     let bytes = serde_json::to_vec(&scenario.resource).unwrap();
     let doc = Doc::parse(&bytes).map_err(|e| e.to_string())?;
-    let resource = ResourceFacts::of(doc.root(), policy.bases()).map_err(|e| e.to_string())?;
+    let mut resource = ResourceFacts::of(doc.root(), policy.bases()).map_err(|e| e.to_string())?;
     let mut memberships = Memberships {
         resolved: scenario.memberships.resolved,
         edges: scenario
@@ -311,6 +312,7 @@ fn run(scenario: &Scenario) -> Result<(), String> {
     };
     let now = OffsetDateTime::parse(&scenario.now, &Rfc3339).map_err(|e| e.to_string())?;
     let caller = caller(scenario);
+    resource.match_filters(doc.root(), Image::Stored, &caller.scopes, &policy, policy.bases());
     let decision = decide(&Question { caller: &caller, action, resource: &resource, now }, &facts, &policy);
 
     let told = || serde_json::to_string(decision.reasons()).unwrap();

@@ -17,6 +17,7 @@ use gateway_core::redact::redact;
 use gateway_core::reference::Bases;
 use gateway_core::rewrite::rebase;
 use gateway_core::scope::ScopeGrant;
+use gateway_core::search_match::Image;
 use time::OffsetDateTime;
 
 use crate::gather::Facts;
@@ -113,14 +114,26 @@ impl Judge {
         resource: Value<'a>,
         action: Action,
     ) -> Result<Subject<'a>, Problem> {
-        let facts = ResourceFacts::of(resource, self.bases()).map_err(|error| match error {
+        let mut facts = ResourceFacts::of(resource, self.bases()).map_err(|error| match error {
             FactsError::NotAResource => Problem::Unfilterable("upstream-malformed-resource"),
             FactsError::Malformed(what) => {
                 tracing::warn!(what, "a stored resource is not readable, so it is hidden");
                 Problem::Absent
             }
         })?;
+        self.match_filters(resource, Image::Stored, &mut facts);
         Ok(Subject { resource, source, facts, action })
+    }
+
+    /// Notes which of the caller's granular scopes may reach a resource.
+    pub(crate) fn match_filters(&self, resource: Value<'_>, image: Image, facts: &mut ResourceFacts) {
+        facts.match_filters(resource, image, &self.caller.scopes, &self.policy, self.bases());
+    }
+
+    /// What the caller's scopes grant for this resource.
+    pub(crate) fn reach(&self, facts: &ResourceFacts, action: Action) -> ScopeGrant {
+        let nothing = ConsentFacts::default();
+        Session::open(&self.caller, &nothing, &self.policy, self.now).reach(action, facts)
     }
 
     /// What is to be put on record of a resource that is too large to be read. It is hidden from everybody, as if it were
@@ -176,7 +189,7 @@ impl Judge {
         let named: BTreeSet<PatientId> = named.filter_map(|name| PatientId::parse(name).ok()).collect();
         // Their Consents are asked for whether they are there or not, so that both take the same queries.
         self.facts.consents.of(&named).await?;
-        let found = self.facts.resources.facts_of(names).await?;
+        let found = self.targets(names).await?;
         let questions: Vec<_> = found.values().map(|facts| (facts, Action::Read)).collect();
         let rulings = self.rule_on(&questions, |session, _, facts| session.decide_reference(reach, facts)).await?;
         let hidden: Vec<Ruling> = rulings.into_iter().filter(|ruling| !ruling.permits()).collect();
@@ -224,9 +237,17 @@ impl Judge {
             }
         }
         if !names.is_empty() {
-            found.by_name = self.facts.resources.facts_of(&names).await?;
+            found.by_name = self.targets(&names).await?;
         }
         Ok(found)
+    }
+
+    /// The facts of stored resources that are decided on too.
+    async fn targets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
+        let noted = |resource: Value<'_>, facts: &mut ResourceFacts| {
+            self.match_filters(resource, Image::Stored, facts);
+        };
+        self.facts.resources.noted_facts_of(names, &noted).await
     }
 
     fn cut(&self, subject: &Subject<'_>, ruling: Ruling) -> Result<Judged, Problem> {

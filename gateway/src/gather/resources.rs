@@ -22,6 +22,9 @@ const OUTLINE_LIMIT: usize = 256 << 10;
 /// Pages of one query for facts.
 const MOST_PAGES: usize = 64;
 
+/// What is made of a resource while it is at hand.
+type Note<'n> = &'n dyn Fn(Value<'_>, &mut ResourceFacts);
+
 /// Fetches facts of resources on the upstream.
 pub struct ResourceSource {
     upstream: Upstream,
@@ -37,6 +40,15 @@ impl ResourceSource {
     /// The facts of the resources of these names (`Type/id`). One that does not exist, cannot be read or is too large is
     /// not in the answer: what hangs on it is hidden.
     pub async fn facts_of(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
+        self.noted_facts_of(names, &|_, _| ()).await
+    }
+
+    /// The same, with what `note` makes of each resource while it is at hand.
+    pub async fn noted_facts_of(
+        &self,
+        names: &BTreeSet<String>,
+        note: Note<'_>,
+    ) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
         let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (rtype, id) in names.iter().filter_map(|name| name.split_once('/')) {
             by_type.entry(rtype).or_default().push(id);
@@ -45,12 +57,12 @@ impl ResourceSource {
         for (rtype, ids) in by_type {
             if rtype == "Binary" {
                 for id in ids {
-                    self.binary(id, &mut found).await?;
+                    self.binary(id, note, &mut found).await?;
                 }
                 continue;
             }
             for batch in ids.chunks(BATCH) {
-                self.search(rtype, batch, &mut found).await?;
+                self.search(rtype, batch, note, &mut found).await?;
             }
         }
         found.retain(|name, _| names.contains(name));
@@ -133,7 +145,12 @@ impl ResourceSource {
     }
 
     /// R4 gives Binary no search parameters: it is read.
-    async fn binary(&self, id: &str, found: &mut BTreeMap<String, ResourceFacts>) -> Result<(), Problem> {
+    async fn binary(
+        &self,
+        id: &str,
+        note: Note<'_>,
+        found: &mut BTreeMap<String, ResourceFacts>,
+    ) -> Result<(), Problem> {
         let answer = self.upstream.facts(&format!("Binary/{id}")).await.map_err(|_| NoFacts::Unavailable)?;
         match answer.status {
             200 => {}
@@ -147,13 +164,16 @@ impl ResourceSource {
             Err(_) => return Err(NoFacts::Unavailable.into()),
         };
         let doc = Doc::parse(&body).map_err(|_| NoFacts::Unreadable)?;
-        self.take(doc.root(), found);
+        self.take(doc.root(), note, found);
         Ok(())
     }
 
-    fn take(&self, resource: Value<'_>, found: &mut BTreeMap<String, ResourceFacts>) {
+    fn take(&self, resource: Value<'_>, note: Note<'_>, found: &mut BTreeMap<String, ResourceFacts>) {
         match ResourceFacts::of(resource, &self.bases) {
-            Ok(facts) => found.extend(facts.id.clone().map(|id| (format!("{}/{id}", facts.resource_type), facts))),
+            Ok(mut facts) => {
+                note(resource, &mut facts);
+                found.extend(facts.id.clone().map(|id| (format!("{}/{id}", facts.resource_type), facts)));
+            }
             Err(_) => tracing::warn!("a stored resource is not readable, so what hangs on it is hidden"),
         }
     }
@@ -162,11 +182,12 @@ impl ResourceSource {
         &self,
         rtype: &str,
         ids: &[&str],
+        note: Note<'_>,
         found: &mut BTreeMap<String, ResourceFacts>,
     ) -> Result<(), Problem> {
         let target = format!("{rtype}?_id={}&_count={BATCH}", ids.join(","));
         let read = each_resource(&self.upstream, &target, |resource| {
-            self.take(resource, found);
+            self.take(resource, note, found);
             Ok(())
         });
         match (read.await, ids) {
@@ -177,7 +198,7 @@ impl ResourceSource {
             }
             (Err(NoFacts::TooMany), several) => {
                 for id in several {
-                    Box::pin(self.search(rtype, std::slice::from_ref(id), found)).await?;
+                    Box::pin(self.search(rtype, std::slice::from_ref(id), note, found)).await?;
                 }
                 Ok(())
             }

@@ -8,6 +8,7 @@ use gateway_core::json::{Doc, Edits};
 use gateway_core::owner::{PatientId, is_fhir_id};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::rebase;
+use gateway_core::search_match::Image;
 
 use super::references::references;
 use super::{Writer, consent_refuses, denied, refused};
@@ -52,7 +53,7 @@ impl Writer<'_> {
         let doc = Doc::parse(body).map_err(|error| {
             bad("body-malformed", &format!("The body is not acceptable JSON ({error}): nothing was written."))
         })?;
-        let facts = ResourceFacts::of(doc.root(), bases)
+        let mut facts = ResourceFacts::of(doc.root(), bases)
             .map_err(|error| bad("body-not-fhir", &format!("The body is no FHIR R4 resource ({error}).")))?;
         if facts.resource_type != rtype {
             return Err(bad("body-other-type", "The body's resourceType is not the type in the URL."));
@@ -60,6 +61,8 @@ impl Writer<'_> {
         if id.is_some() && facts.id.as_deref() != id {
             return Err(bad("body-other-id", "The body's id is not the id in the URL."));
         }
+        let image = if id.is_some() { Image::Updated } else { Image::Created };
+        self.judge.match_filters(doc.root(), image, &mut facts);
         let mut edits = Edits::new();
         rebase(doc.root(), &bases.public, &bases.upstream, &mut edits);
         let bytes = edits.apply(body).map_err(|_| bad("body-malformed", "The body cannot be carried over."))?;

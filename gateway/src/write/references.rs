@@ -12,6 +12,7 @@ use gateway_core::json::Value;
 use gateway_core::owner::{Owners, PatientId};
 use gateway_core::reference::{Bases, Target, literal_references};
 use gateway_core::resource_type::ResourceType;
+use gateway_core::scope::ScopeGrant;
 
 use super::{Writer, denied};
 use crate::outcome::Outcome;
@@ -19,11 +20,12 @@ use crate::problem::Problem;
 
 impl Writer<'_> {
     /// Refuses a body whose new references name what is absent or hidden; what the stored image holds already, and the
-    /// caller sees, may stay.
+    /// caller sees, may stay. `reach` is what the scopes grant for the body.
     pub(super) async fn new_references(
         &self,
         after: &BTreeSet<String>,
         before: &BTreeSet<String>,
+        reach: ScopeGrant,
     ) -> Result<Option<Outcome>, Problem> {
         let bad = |status, rule, sentence: &str| Problem::BadBody { status, rule, sentence: sentence.to_owned() };
         let mut names = BTreeSet::new();
@@ -59,7 +61,7 @@ impl Writer<'_> {
         if names.is_empty() {
             return Ok(None);
         }
-        match self.judge.may_refer(&names, self.permit.grant()).await? {
+        match self.judge.may_refer(&names, reach).await? {
             Ok(()) => Ok(None),
             Err(hidden) => {
                 let by_consent = hidden.iter().any(|ruling| !ruling.refusing_owners().is_empty());

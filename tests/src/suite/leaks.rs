@@ -56,7 +56,7 @@ fn shown(answer: &Answer, from: &str, to: &str) -> String {
     format!("{}\n{}\n{body}", answer.status, headers.join("\n").replace(from, to))
 }
 
-fn same(what: &str, hidden: &Answer, never: &Answer, from: &str, to: &str) -> Result<()> {
+pub(super) fn same(what: &str, hidden: &Answer, never: &Answer, from: &str, to: &str) -> Result<()> {
     let (hidden, never) = (shown(hidden, from, to), shown(never, from, to));
     ensure!(hidden == never, "{what}: hidden\n{hidden}\n--- absent\n{never}");
     Ok(())
@@ -67,14 +67,14 @@ fn caller(stack: &Stack, role: Role) -> Result<Fhir> {
 }
 
 /// The role with other claims over its own.
-fn altered(stack: &Stack, role: Role, claims: &Value) -> Result<Fhir> {
+pub(super) fn altered(stack: &Stack, role: Role, claims: &Value) -> Result<Fhir> {
     let mut all = role.claims();
     let (Some(all_claims), Some(more)) = (all.as_object_mut(), claims.as_object()) else { bail!("claims are objects") };
     all_claims.extend(more.clone());
     stack.gateway()?.fhir(stack.issuer.token(&all)?)
 }
 
-async fn delete(server: &Fhir, addresses: &[&str]) -> Result<()> {
+pub(super) async fn delete(server: &Fhir, addresses: &[&str]) -> Result<()> {
     for address in addresses {
         Fhir::send(server.request(Method::DELETE, address)).await?.success()?;
     }

@@ -10,6 +10,7 @@ mod demo_upstream;
 mod drain;
 mod faulty;
 mod forwarder;
+mod granular;
 pub mod harness;
 mod images;
 pub mod leaks;
@@ -131,6 +132,11 @@ pub fn tests() -> Vec<Test> {
         test!(leaks::foundations_are_not_written, Gateway),
         test!(leaks::consents_for_others_in_disguise, Gateway),
         test!(leaks::hidden_records_are_not_relabelled, Gateway),
+        test!(granular::filters_mean_what_the_server_means, Gateway),
+        test!(granular::hidden_by_a_filter_is_absent, Gateway),
+        test!(granular::includes_match_and_what_covers_all_hides_nothing, Gateway),
+        test!(granular::writes_match_before_and_after, Gateway),
+        test!(granular::filters_never_lose_a_part, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),

@@ -15,6 +15,7 @@ use crate::purpose;
 use crate::reasons::{Reason, RuleName};
 use crate::redact::ElementPath;
 use crate::resource_type::ResourceType;
+use crate::search_match::Filter;
 
 /// What the operator's rules remove. Every rule that holds for the caller is given to `redact`, since a resource of any
 /// type may contain one of the rule's; a reason stands only for the resource's own type.
@@ -42,6 +43,16 @@ pub fn redacts(caller: &Caller, resource_type: ResourceType, policy: &Policy) ->
     let type_prefix = format!("{resource_type}.");
     let mut rules = policy.redactions().iter();
     rules.any(|(_, rule)| rule.path.starts_with(&type_prefix) && applies(rule, caller, false))
+}
+
+/// Whether a scope's filter looks at an element that is, or may be, taken away from this caller: that the resource matches
+/// would tell of it. An element with a label of its own counts as one.
+pub(super) fn looks_at_redacted(session: &Session<'_>, resource: &ResourceFacts, filter: &Filter) -> bool {
+    let rtype = resource.resource_type;
+    let mut rules = session.policy().redactions().iter();
+    let by_operator = rules.any(|(path, rule)| filter.looks_at(rtype, path) && applies(rule, session.caller(), false));
+    let labelled = |path: &str| ElementPath::parse(path).map_or(true, |path| filter.looks_at(rtype, &path));
+    by_operator || resource.inline_labels.iter().any(|element| labelled(&element.path))
 }
 
 /// Whether an operator's redaction rule holds for this caller; `own`: in the caller's own record.

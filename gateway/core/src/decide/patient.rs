@@ -65,11 +65,7 @@ impl<'a> Session<'a> {
 
     /// The labels of the resource, by the setting `unlabelled`.
     pub(super) fn labels(&self, resource: &ResourceFacts) -> Labels {
-        let labelling = match self.policy.settings().unlabelled {
-            Unlabelled::Label => Some((self.policy.label_sets(), resource.codes.as_slice())),
-            Unlabelled::Normal | Unlabelled::Hide => None,
-        };
-        Labels::read(&resource.security, &self.policy.settings().label_systems, labelling)
+        self.policy.labels_of(resource)
     }
 
     /// The labels that an element bears itself; a label that could not be read is unknown.

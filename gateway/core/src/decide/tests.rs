@@ -28,6 +28,7 @@ fn resource(name: &str, owners: Owners) -> ResourceFacts {
         references: Vec::new(),
         inline_labels: Vec::new(),
         has_narrative: false,
+        filters: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ impl ResourceFacts {
             inline_labels: walk.inline_labels,
             has_narrative: walk.has_narrative,
             last_updated,
+            filters: Vec::new(),
         })
     }
 }

@@ -76,6 +76,17 @@ proptest! {
     }
 
     #[test]
+    fn a_filter_reaches_no_further_than_its_scope(tail in "category=[a-z]{1,4}|_id:not=[a-z]{1,3}|[a-z]{1,5}=x", perms in "r|rs|cud") {
+        let (with, without) = (Scopes::parse(&format!("user/Observation.{perms}?{tail}")), Scopes::parse(&format!("user/Observation.{perms}")));
+        let rtype = ResourceType::parse("Observation").unwrap();
+        for (_, letter) in LETTERS {
+            prop_assert!(with.reaches(letter, &rtype) <= without.reaches(letter, &rtype));
+            prop_assert_eq!(with.reaches(letter, &ResourceType::PATIENT), ScopeGrant::None);
+            prop_assert_eq!(with.reaches(letter, &rtype) == ScopeGrant::None, with.granular(letter, &rtype).next().is_none());
+        }
+    }
+
+    #[test]
     fn a_filter_never_grants(tail in "\\PC{0,20}") {
         let tail: String = tail.chars().filter(|c| *c != ' ').collect();
         let scopes = Scopes::parse(&format!("user/*.cruds?{tail}"));
