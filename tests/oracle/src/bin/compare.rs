@@ -2,6 +2,7 @@
 //!
 //! Exit 0: no difference, coverage reached. Exit 1: a difference (shrunk, as JSON) or coverage that is missing.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::thread;
@@ -9,12 +10,16 @@ use std::time::Instant;
 
 use oracle::compare::{both, difference};
 use oracle::coverage::Coverage;
+use oracle::evaluator::matching::ELEMENTS;
 use oracle::generate;
 use oracle::shrink::shrink;
 use serde_json::{Value, json};
 
-/// Differences that are printed of one run.
+/// Faults that are printed of one run.
 const SHOWN: usize = 8;
+
+/// Differences that are made small and sorted into kinds.
+const LOOKED_AT: usize = 200;
 
 struct Asked {
     cases: u64,
@@ -90,8 +95,8 @@ fn run(asked: &Asked) -> io::Result<bool> {
     for fault in all.faults.iter().take(asked.show) {
         writeln!(out, "not a case: {fault}")?;
     }
-    for number in all.different.iter().take(asked.show) {
-        writeln!(out, "{:#}", told(asked.seed, *number))?;
+    for (kind, (count, example)) in kinds(asked.seed, &all.different) {
+        writeln!(out, "{count} of the first {LOOKED_AT} differences are of the kind {kind}:\n{example}")?;
     }
     let missing = all.coverage.missing();
     for missing in &missing {
@@ -123,6 +128,22 @@ fn share(asked: &Asked, thread: u64, threads: u64) -> Found {
         number += threads;
     }
     found
+}
+
+/// One example of each kind of difference: kinds are told apart by answer, reasons, settings and stated elements.
+fn kinds(seed: u64, different: &[u64]) -> BTreeMap<String, (usize, Value)> {
+    let mut kinds = BTreeMap::new();
+    for number in different.iter().take(LOOKED_AT) {
+        let told = told(seed, *number);
+        let part = |path: &str| told.pointer(path).cloned().unwrap_or_default();
+        let words = part("/case").to_string();
+        let elements: Vec<&str> =
+            ELEMENTS.into_iter().filter(|element| words.contains(&format!("\"{element}\":"))).collect();
+        let kind =
+            format!("{} {} {} {elements:?}", part("/oracle"), part("/engine_reasons/0/rule"), part("/case/settings"));
+        kinds.entry(kind).or_insert((0, told)).0 += 1;
+    }
+    kinds
 }
 
 /// A difference, made small, with both answers.

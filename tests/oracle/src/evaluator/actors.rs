@@ -7,6 +7,9 @@ use super::{Actor, Membership, Question, Truth, each, text};
 
 const PARTICIPATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 
+/// The types whose instances are one person or device each, so that two of them are never the same actor.
+const INDIVIDUALS: &[&str] = &["Practitioner", "Patient", "RelatedPerson", "Device", "Person"];
+
 /// Base and version stripped where the base is ours; `None` for what can be compared with nothing.
 pub fn normal(reference: &str, bases: &[String]) -> Option<String> {
     for base in bases {
@@ -40,9 +43,8 @@ fn same(one: &Actor, other: &Actor, bases: &[String]) -> Truth {
             _ => Truth::No,
         },
         (Actor::Identifier { system: s1, value: v1 }, Actor::Identifier { system: s2, value: v2 }) => match (s1, s2) {
-            _ if v1 != v2 => Truth::No,
-            (Some(one), Some(other)) => Truth::of(one == other),
-            _ => Truth::Unknown,
+            (Some(s1), Some(s2)) => Truth::of(s1 == s2 && v1 == v2),
+            _ => Truth::No,
         },
         _ => Truth::No,
     }
@@ -54,11 +56,7 @@ pub fn identities(question: &Question<'_>) -> Vec<(Actor, Truth)> {
     let mut known: Vec<(Actor, Truth)> = Vec::new();
     let caller = question.caller;
     for own in caller.fhir_user.iter().chain(&caller.organization).chain(&caller.actors) {
-        let comparable = match own {
-            Actor::Reference(reference) => normal(reference, bases).is_some(),
-            Actor::Identifier { .. } => true,
-        };
-        if comparable {
+        if is_comparable(own, bases) {
             raise(&mut known, own, Truth::Yes);
         }
     }
@@ -116,32 +114,78 @@ fn in_force(membership: &Membership, question: &Question<'_>) -> Truth {
 /// `provision.actor`: one of them is the caller.
 pub fn matches(stated: &Value, question: &Question<'_>) -> Truth {
     let known = identities(question);
-    Truth::any(each(stated).map(|actor| is_recipient(actor).min(names(actor, &known, question))))
+    Truth::any(
+        each(stated).map(|actor| if is_recipient(actor) { names(actor, &known, question) } else { Truth::Unknown }),
+    )
 }
 
-/// A role that is absent or IRCP is the recipient's; what another role means for the caller cannot be told.
-fn is_recipient(actor: &Value) -> Truth {
-    let Some(role) = actor.get("role") else { return Truth::Yes };
+/// A role that is absent or IRCP is the recipient's; whether one of another role is who asks cannot be told.
+fn is_recipient(actor: &Value) -> bool {
+    let Some(role) = actor.get("role") else { return true };
     let ircp = |coding: &Value| text(coding, "system") == Some(PARTICIPATION) && text(coding, "code") == Some("IRCP");
-    if role.get("coding").is_some_and(|codings| each(codings).any(ircp)) { Truth::Yes } else { Truth::Unknown }
+    role.get("coding").is_some_and(|codings| each(codings).any(ircp))
 }
 
+/// By reference or by identifier; an actor that is named by neither, or by an identifier without system, is unknown.
 fn names(actor: &Value, known: &[(Actor, Truth)], question: &Question<'_>) -> Truth {
-    let Some(reference) = actor.get("reference") else { return Truth::Unknown };
+    let nothing = Value::Null;
+    let reference = actor.get("reference").unwrap_or(&nothing);
+    let literal = text(reference, "reference");
+    let identifier = reference.get("identifier").unwrap_or(&nothing);
+    let mut found = Vec::new();
+    if let Some(literal) = literal {
+        found.push(includes(&Actor::Reference(literal.to_owned()), known, question));
+    }
+    if let Some(value) = text(identifier, "value") {
+        let system = text(identifier, "system").map(str::to_owned);
+        found.push(includes(&Actor::Identifier { system, value: value.to_owned() }, known, question));
+    }
+    if found.is_empty() { Truth::Unknown } else { Truth::any(found) }
+}
+
+fn is_comparable(actor: &Actor, bases: &[String]) -> bool {
+    match actor {
+        Actor::Reference(literal) => normal(literal, bases).is_some(),
+        Actor::Identifier { system, .. } => system.is_some(),
+    }
+}
+
+fn includes(stated: &Actor, known: &[(Actor, Truth)], question: &Question<'_>) -> Truth {
     let bases = &question.settings.bases;
-    let mut stated = Vec::new();
-    if let Some(literal) = text(reference, "reference") {
-        if normal(literal, bases).is_some() {
-            stated.push(Actor::Reference(literal.to_owned()));
-        }
+    if !is_comparable(stated, bases) || known.is_empty() {
+        return Truth::Unknown;
     }
-    if let Some(identifier) = reference.get("identifier") {
-        if let Some(value) = text(identifier, "value") {
-            let system = text(identifier, "system").map(str::to_owned);
-            stated.push(Actor::Identifier { system, value: value.to_owned() });
-        }
+    match is_known(stated, known, bases) {
+        Truth::No if is_excluded(stated, known, question) => Truth::No,
+        Truth::No => Truth::Unknown,
+        found => found,
     }
-    let found = Truth::any(stated.iter().map(|stated| is_known(stated, known, bases)));
-    let unknowable = stated.is_empty() || known.is_empty() || !question.facts.resolved;
-    if unknowable { found.max(Truth::Unknown) } else { found }
+}
+
+/// Whether the caller is certainly not the actor: everything was looked up, or both are individuals of one type.
+fn is_excluded(stated: &Actor, known: &[(Actor, Truth)], question: &Question<'_>) -> bool {
+    let bases = &question.settings.bases;
+    let caller = question.caller;
+    let mut own = caller.fhir_user.iter().chain(&caller.organization).chain(&caller.actors);
+    // Somebody named by an identifier that no known resource bears could be anybody.
+    let placed = |name: &Actor| match name {
+        Actor::Reference(_) => true,
+        Actor::Identifier { .. } => {
+            question.facts.identifiers.iter().any(|(_, borne)| borne.contains(name))
+                || question.facts.memberships.iter().any(|membership| membership.member == *name)
+        }
+    };
+    let all_looked_up = question.facts.resolved
+        && own.all(|name| is_comparable(name, bases))
+        && known.iter().all(|(name, _)| placed(name));
+    let individual = |actor: &Actor| match actor {
+        Actor::Reference(literal) => {
+            let kind = normal(literal, bases)?.split_once('/')?.0.to_owned();
+            INDIVIDUALS.contains(&kind.as_str()).then_some(kind)
+        }
+        Actor::Identifier { .. } => None,
+    };
+    let kind = individual(stated);
+    let another = known.iter().any(|(name, truth)| *truth == Truth::Yes && kind.is_some() && individual(name) == kind);
+    all_looked_up || another
 }

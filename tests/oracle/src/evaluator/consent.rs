@@ -37,10 +37,16 @@ pub fn scope(json: &Value) -> Option<&str> {
 pub fn counts(json: &Value, question: &Question<'_>) -> bool {
     let scope = scope(json);
     let of_scope = scope == Some("patient-privacy") || (scope == Some("research") && question.settings.research);
-    let period = json.get("provision").and_then(|root| root.get("period"));
-    text(json, "status") == Some("active")
-        && of_scope
-        && period.is_none_or(|period| in_period(period, question) != Truth::No)
+    let root = json.get("provision");
+    text(json, "status") == Some("active") && of_scope && root.is_none_or(|root| is_current(root, None, question))
+}
+
+/// An expired root ends the Consent, unless a provision below it states a period of its own that holds.
+fn is_current(provision: &Value, above: Option<&Value>, question: &Question<'_>) -> bool {
+    let period = provision.get("period").or(above);
+    let children = provision.get("provision").into_iter().flat_map(each);
+    period.is_none_or(|period| in_period(period, question) != Truth::No)
+        || children.into_iter().any(|child| is_current(child, period, question))
 }
 
 fn in_period(period: &Value, question: &Question<'_>) -> Truth {

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::consent::{Inherited, period_matches};
 use super::dates::between;
 use super::labels::Labels;
-use super::resource::{authors, clinical_codes, dates, document_types, is_document, kind, me, profiles, references};
+use super::resource::{
+    authors, clinical_codes, dates, document_types, kind, may_hold_document, me, profiles, references,
+};
 use super::{Action, Code, Effect, PURPOSES, Question, Truth, actors, code, coding, codings, each, text};
 
 /// The elements of a provision that constrain it.
@@ -14,6 +16,7 @@ pub const ELEMENTS: [&str; 9] =
 
 const ACTIONS: &str = "http://terminology.hl7.org/CodeSystem/consentaction";
 const RESOURCE_TYPES: &str = "http://hl7.org/fhir/resource-types";
+const LOINC: &str = "http://loinc.org";
 const URIS: &str = "urn:ietf:rfc:3986";
 
 /// v3-ActReason, purposes of use: (code, the code above it).
@@ -118,9 +121,19 @@ fn class_matches(stated: &Value, resource: &Value) -> Truth {
     let Some(class) = coding(stated) else { return Truth::Unknown };
     match class.system.as_deref() {
         Some(RESOURCE_TYPES) => Truth::of(kind(resource) == class.code),
-        Some(URIS) => Truth::of(profiles(resource).contains(&class.code.as_str())),
-        Some(_) => Truth::of(is_document(resource) && document_types(resource).contains(&class)),
-        None => Truth::Unknown,
+        // A resource may conform to a profile that it does not claim.
+        Some(URIS) if profiles(resource).contains(&class.code.as_str()) => Truth::Yes,
+        Some(URIS) | None => Truth::Unknown,
+        Some(system) => {
+            let types = document_types(resource);
+            let told = types.iter().any(|known| known.system.as_deref() == Some(system));
+            let is_none = system == LOINC && !may_hold_document(resource);
+            match (types.contains(&class), is_none || (told && system == LOINC)) {
+                (true, _) => Truth::Yes,
+                (false, true) => Truth::No,
+                (false, false) => Truth::Unknown,
+            }
+        }
     }
 }
 
@@ -130,9 +143,14 @@ fn code_matches(stated: &Value, resource: &Value) -> Truth {
         return Truth::Unknown;
     }
     let borne = clinical_codes(resource);
-    Truth::any(codings.iter().map(|stated| match stated {
-        Some(stated) if stated.system.is_some() => Truth::of(borne.contains(stated)),
-        _ => Truth::Unknown,
+    Truth::any(codings.iter().map(|stated| {
+        let Some(stated) = stated else { return Truth::Unknown };
+        if stated.system.is_some() && borne.contains(stated) {
+            return Truth::Yes;
+        }
+        let silent = |other: &&Code| other.system.is_none() || stated.system.is_none();
+        let perhaps = borne.iter().filter(silent).any(|other| other.code == stated.code);
+        if perhaps { Truth::Unknown } else { Truth::No }
     }))
 }
 
@@ -176,8 +194,12 @@ fn data_matches(stated: &Value, question: &Question<'_>) -> Truth {
         }
         _ => {
             let authors = authors(resource, bases);
-            let unknown = authors.is_empty() || authors.contains(&None);
-            let found = Truth::of(authors.contains(&Some(named)));
+            let kind = |reference: &str| reference.split_once('/').map(|(kind, _)| kind.to_owned());
+            // An author of another type (a PractitionerRole for a Practitioner) may be the same.
+            let another =
+                |author: &Option<String>| author.as_deref().is_some_and(|author| kind(author) == kind(&named));
+            let unknown = authors.is_empty() || !authors.iter().all(another);
+            let found = Truth::of(authors.contains(&Some(named.clone())));
             if unknown { found.max(Truth::Unknown) } else { found }
         }
     }

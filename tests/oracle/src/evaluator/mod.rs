@@ -215,23 +215,26 @@ fn permits(question: &Question<'_>, patient: &str) -> bool {
         Some(Actor::Reference(user)) => actors::normal(user, &settings.bases).as_deref() == Some(patient),
         _ => false,
     };
-    let own = is_patient && question.action == Action::Look;
     let recorder = question.caller.roles.iter().any(|role| settings.consent_recorders.contains(role));
-    if resource::kind(question.resource) == "Consent" && !is_patient && !recorder {
-        return false;
+    if resource::kind(question.resource) == "Consent" {
+        return is_patient || recorder;
     }
     let labels = Labels::of(question);
-    if settings.unlabelled == "hide" && labels.is_unlabelled() && !own {
+    if settings.unlabelled == "hide" && labels.is_unlabelled() && !is_patient {
         return false;
     }
     let granted = question.caller.grants.contains(patient);
+    let own = is_patient && question.action == Action::Look;
+    let overrides = granted && settings.break_glass == "overrides-consent";
+    let permits = |purpose: Option<&Code>| {
+        // A grant is bound to its purpose: what is asked for another one is asked of the Consents.
+        if overrides && purpose == Some(&code(PURPOSES, "BTG")) {
+            return true;
+        }
+        let Some(Recorded::Consents(consents)) = question.facts.consents.get(patient) else { return false };
+        permits_for(question, patient, consents, &labels, purpose, own)
+    };
     let purposes: Vec<Code> = question.caller.purposes.iter().map(|p| under_grant(p, granted)).collect();
-    let breaking = !purposes.is_empty() && purposes.iter().all(|purpose| *purpose == code(PURPOSES, "BTG"));
-    if granted && breaking && settings.break_glass == "overrides-consent" {
-        return true;
-    }
-    let Some(Recorded::Consents(consents)) = question.facts.consents.get(patient) else { return false };
-    let permits = |purpose: Option<&Code>| permits_for(question, patient, consents, &labels, purpose, own);
     if purposes.is_empty() { permits(None) } else { purposes.iter().all(|purpose| permits(Some(purpose))) }
 }
 

@@ -158,8 +158,16 @@ pub fn is_document(resource: &Value) -> bool {
     ["Composition", "DocumentReference", "DocumentManifest"].contains(&kind(resource))
 }
 
+/// Whether it may hold a document, or stand for one.
+pub fn may_hold_document(resource: &Value) -> bool {
+    is_document(resource) || ["Binary", "Bundle", "DiagnosticReport", "Media"].contains(&kind(resource))
+}
+
 /// `type` and `category` of a document.
 pub fn document_types(resource: &Value) -> Vec<Code> {
+    if !is_document(resource) {
+        return Vec::new();
+    }
     let concepts = ["type", "category", "class"].into_iter().filter_map(|element| resource.get(element));
     concepts.flat_map(each).filter_map(|concept| concept.get("coding")).flat_map(codings).collect()
 }

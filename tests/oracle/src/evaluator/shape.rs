@@ -13,7 +13,7 @@ const TYPES: &[(&str, &[&str])] = &[
         "Consent",
         &[
             "resourceType code!",
-            "id id",
+            "id id!",
             "meta any",
             "language code",
             "text any",
@@ -21,7 +21,7 @@ const TYPES: &[(&str, &[&str])] = &[
             "identifier Identifier*",
             "status code!",
             "scope CodeableConcept!",
-            "category CodeableConcept*!",
+            "category CodeableConcept*",
             "patient Reference!",
             "dateTime date",
             "performer Reference*",
@@ -42,9 +42,9 @@ const TYPES: &[(&str, &[&str])] = &[
             "period Period",
             "actor Actor*",
             "action CodeableConcept*",
-            "securityLabel Coding*",
-            "purpose Coding*",
-            "class Coding*",
+            "securityLabel Code*",
+            "purpose Code*",
+            "class Code*",
             "code CodeableConcept*",
             "dataPeriod Period",
             "data Data*",
@@ -55,6 +55,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("Data", &["meaning code!", "reference Reference"]),
     ("CodeableConcept", &["coding Coding*", "text string"]),
     ("Coding", &["system string", "version string", "code code", "display string", "userSelected boolean"]),
+    ("Code", &["system string", "version string", "code code!", "display string", "userSelected boolean"]),
     ("Reference", &["reference string", "type string", "identifier Identifier", "display string"]),
     (
         "Identifier",
@@ -93,7 +94,9 @@ fn provisions(provision: &Value, is_root: bool) -> bool {
     let kind = text(provision, "type");
     let typed = matches!(kind, Some("permit" | "deny")) || (is_root && kind.is_none());
     let forward = ["period", "dataPeriod"].into_iter().filter_map(|element| provision.get(element)).all(|period| {
-        between(text(period, "start"), text(period, "end"), 0).is_some_and(|period| period.start < period.end)
+        let (start, end) = (text(period, "start"), text(period, "end"));
+        let forward = between(start, end, 0).is_some_and(|period| period.start < period.end);
+        (start.is_some() || end.is_some()) && forward
     });
     let meanings = provision
         .get("data")

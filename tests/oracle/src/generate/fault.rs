@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::random::Random;
 
 /// The faults, by name.
-pub const FAULTS: &[&str] = &[
+const FAULTS: &[&str] = &[
     "unknown-element",
     "null",
     "empty-array",

@@ -83,7 +83,7 @@ pub(super) fn resource(random: &mut Random, settings: &Value) -> Value {
         0 => clinical(random, settings),
         1 => appointment(random),
         2 => object(json!({"resourceType": "Patient", "id": "p1", "birthDate": "1970-01-01"})),
-        3 => object(json!({"resourceType": "Practitioner", "id": "d1"})),
+        3 => object(json!({"resourceType": "Location", "id": "l"})),
         4 => object(json!({
             "resourceType": "Consent", "id": "about", "status": "active", "patient": {"reference": "Patient/p1"},
         })),
