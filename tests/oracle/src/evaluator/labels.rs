@@ -40,11 +40,15 @@ const SENSITIVITIES: &[(&str, &str)] = &[
 /// The retired codes of v3-Confidentiality that have a twin in v3-ActCode.
 const RETIRED: &[&str] = &["ETH", "HIV", "PSY", "SDV"];
 
+/// Codes of v3-ActCode that say how to handle and not what it is, as far as they are generated.
+const HANDLING: &[&str] = &["NORDSCLCD", "PERSISTLABEL"];
+
 /// What one label is.
 enum Label {
     Confidentiality(usize),
     Sensitivity(Code),
     Retired(Code),
+    Handling,
     Unknown,
 }
 
@@ -60,6 +64,8 @@ fn label(stated: &Code, local: &[String]) -> Label {
     let is_sensitivity = system == ACT_CODE && SENSITIVITIES.iter().any(|(known, _)| *known == stated.code);
     if is_sensitivity || local.iter().any(|known| known == system) {
         Label::Sensitivity(stated.clone())
+    } else if system == ACT_CODE && HANDLING.contains(&stated.code.as_str()) {
+        Label::Handling
     } else {
         Label::Unknown
     }
@@ -88,6 +94,7 @@ impl Labels {
                     Label::Confidentiality(rank) => labels.confidentiality = labels.confidentiality.max(Some(rank)),
                     Label::Sensitivity(sensitivity) => _ = labels.sensitivities.insert(sensitivity),
                     Label::Retired(twin) => _ = labels.retired.insert(twin),
+                    Label::Handling => {}
                     Label::Unknown => labels.unknown = true,
                 }
             }
@@ -115,6 +122,12 @@ impl Labels {
         self.confidentiality.is_none() && self.sensitivities.is_empty()
     }
 
+    /// An ancestor label beside its descendant is the descendant's.
+    fn lowest(&self) -> Vec<&Code> {
+        let has_below = |code: &&Code| self.sensitivities.iter().any(|other| other != *code && is_under(other, code));
+        self.sensitivities.iter().filter(|code| !has_below(code)).collect()
+    }
+
     /// The confidentiality that counts: any sensitivity code makes it at least R.
     fn effective(&self, sensitive: bool) -> usize {
         let stated = self.confidentiality.unwrap_or(NORMAL);
@@ -136,18 +149,14 @@ impl Labels {
         let mut covered = |sensitivity: &Code| {
             stated.iter().any(|label| matches!(label, Label::Sensitivity(stated) if is_under(sensitivity, stated)))
         };
-        let lowest: Vec<&Code> = self
-            .sensitivities
-            .iter()
-            .filter(|code| !self.sensitivities.iter().any(|other| other != *code && is_under(other, code)))
-            .collect();
+        let lowest = self.lowest();
         let by_sensitivity = match rule {
             "any-label" => lowest.into_iter().any(&mut covered),
             _ => !lowest.is_empty() && lowest.into_iter().all(&mut covered),
         };
         let by_confidentiality =
             stated.iter().any(|label| matches!(label, Label::Confidentiality(rank) if *rank >= effective));
-        let unknown = stated.iter().any(|label| matches!(label, Label::Unknown | Label::Retired(_)));
+        let unknown = stated.iter().any(|label| matches!(label, Label::Unknown | Label::Retired(_) | Label::Handling));
         match (by_confidentiality || by_sensitivity, unknown) {
             (true, _) => Truth::Yes,
             (false, true) => Truth::Unknown,
@@ -160,14 +169,18 @@ impl Labels {
         if self.unknown {
             return Truth::Unknown;
         }
-        let sensitivities: BTreeSet<&Code> = self.sensitivities.iter().chain(&self.retired).collect();
+        let sensitivities: BTreeSet<&Code> = self.lowest().into_iter().chain(&self.retired).collect();
         let effective = self.effective(!sensitivities.is_empty());
         Truth::any(stated.iter().map(|code| match label(code, local) {
             Label::Confidentiality(rank) => Truth::of(rank <= effective),
             Label::Sensitivity(stated) | Label::Retired(stated) => {
-                Truth::of(sensitivities.iter().any(|sensitivity| is_under(sensitivity, &stated)))
+                Truth::any(sensitivities.iter().map(|sensitivity| {
+                    // One that bears the wider label may be of the kind that is denied.
+                    let wider = if is_under(&stated, sensitivity) { Truth::Unknown } else { Truth::No };
+                    wider.max(Truth::of(is_under(sensitivity, &stated)))
+                }))
             }
-            Label::Unknown => Truth::Unknown,
+            Label::Unknown | Label::Handling => Truth::Unknown,
         }))
     }
 }

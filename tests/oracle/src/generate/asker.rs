@@ -63,7 +63,7 @@ fn purposes(random: &mut Random) -> Value {
         0 => json!(random.text(PURPOSES)),
         1 => json!({"system": OTHER, "code": "FooBar"}),
         2 => json!({"code": "TREAT"}),
-        _ => json!({"system": ACT_REASON, "code": "HTEST"}),
+        _ => json!({"system": ACT_REASON, "code": "NOSUCH"}),
     });
     Value::Array(purposes.collect())
 }

@@ -64,7 +64,7 @@ fn consent(random: &mut Random, scene: &Scene<'_>, patient: &str) -> Value {
     put(&mut consent, "dateTime", date);
     policy(random, &mut consent);
     if random.chance(96) {
-        let kind = match random.weighted(&[56, 24, 20]) {
+        let kind = match random.weighted(&[64, 18, 18]) {
             0 => Some("permit"),
             1 => Some("deny"),
             _ => None,
@@ -100,13 +100,13 @@ fn policy(random: &mut Random, consent: &mut Map<String, Value>) {
 fn provision(random: &mut Random, scene: &Scene<'_>, kind: Option<&str>, depth: usize) -> Value {
     let mut members = Map::new();
     put(&mut members, "type", kind.map(|kind| json!(kind)));
-    let count = if depth == 0 { random.weighted(&[40, 35, 18, 7]) } else { random.weighted(&[14, 48, 28, 10]) };
+    let count = if depth == 0 { random.weighted(&[46, 34, 14, 6]) } else { random.weighted(&[14, 48, 28, 10]) };
     for _ in 0..count {
-        let near = random.chance(if kind == Some("permit") { 84 } else { 60 });
+        let near = random.chance(if kind == Some("permit") { 90 } else { 45 });
         let (name, value) = element(random, scene, depth, near);
         members.insert(name.to_owned(), value);
     }
-    if random.chance(4) {
+    if random.chance(3) {
         extend(random, &mut members);
     }
     let children = match depth {
@@ -116,7 +116,7 @@ fn provision(random: &mut Random, scene: &Scene<'_>, kind: Option<&str>, depth: 
     };
     let children: Vec<Value> = (0..children)
         .map(|_| {
-            let kind = if random.chance(56) { "permit" } else { "deny" };
+            let kind = if random.chance(64) { "permit" } else { "deny" };
             provision(random, scene, Some(kind), depth + 1)
         })
         .collect();
@@ -145,7 +145,7 @@ fn extend(random: &mut Random, members: &mut Map<String, Value>) {
 fn element(random: &mut Random, scene: &Scene<'_>, depth: usize, near: bool) -> (&'static str, Value) {
     let many = |random: &mut Random, make: &dyn Fn(&mut Random, bool) -> Value| {
         let mut items = vec![make(random, near)];
-        if random.chance(25) {
+        if random.chance(15) {
             items.push(make(random, false));
         }
         Value::Array(items)

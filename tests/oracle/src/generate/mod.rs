@@ -45,7 +45,7 @@ fn settings(random: &mut Random) -> Value {
     set("several_consents", json!(random.text(rules)));
     set("siblings", json!(random.text(&["deny", "most-specific"])));
     set("labels", json!(random.text(&["all-labels", "any-label"])));
-    set("unlabelled", json!(random.text(&["label", "label", "normal", "hide"])));
+    set("unlabelled", json!(random.text(&["label", "label", "label", "label", "normal", "normal", "hide"])));
     set("untyped_root", json!(random.text(&["deny", "permit"])));
     set("not_understood", json!(random.text(&["deny", "ignore"])));
     set("research", json!(random.chance(50)));

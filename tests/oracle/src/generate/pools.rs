@@ -104,6 +104,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     (CONFIDENTIALITY, "HIV"),
     (CONFIDENTIALITY, "PSY"),
     (ACT_REASON, "HTEST"),
+    (ACT_CODE, "NORDSCLCD"),
 ];
 
 pub(super) const PROFILE: &str = "http://hl7.org/fhir/StructureDefinition/bp";

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::pools::{ACTORS, CODES, DATA_ENDS, DATA_STARTS, ELSEWHERE, INSTANCES, LABELS, PROFILE, PUBLIC, UPSTREAM};
+use super::pools::{
+    ACT_CODE, ACTORS, CODES, DATA_ENDS, DATA_STARTS, ELSEWHERE, INSTANCES, LABELS, PROFILE, PUBLIC, UPSTREAM,
+};
 use super::put;
 use super::random::Random;
 
@@ -230,8 +232,10 @@ fn contained(random: &mut Random) -> Value {
 
 fn meta(random: &mut Random) -> Option<Value> {
     let mut meta = Map::new();
-    let labels: Vec<Value> = match random.weighted(&[45, 35, 14, 6]) {
+    const LEAVES: &[&str] = &["HIV", "OPIOIDUD", "ETHUD", "PSY"];
+    let labels: Vec<Value> = match random.weighted(&[38, 38, 12, 6, 6]) {
         0 => Vec::new(),
+        4 => (0..2).map(|_| label(&(ACT_CODE, random.text(LEAVES)))).collect(),
         count => (0..count).filter_map(|_| LABELS.get(random.below(LABELS.len()))).map(label).collect(),
     };
     put(&mut meta, "security", (!labels.is_empty()).then(|| json!(labels)));
