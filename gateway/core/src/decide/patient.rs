@@ -111,8 +111,14 @@ impl<'a> Session<'a> {
             return deny(Reason::of(RuleName::UnlabelledHidden));
         }
         let granted = self.caller.break_glass.contains(patient);
-        if granted && settings.break_glass == BreakGlass::OverridesConsent {
-            return (Effect::Permit, vec![Reason::of(RuleName::BreakGlassOverride)]);
+        let mut asked: Vec<Coding> =
+            self.caller.purposes.iter().map(|purpose| purpose::under_grant(purpose, granted)).collect();
+        if granted && settings.break_glass == BreakGlass::OverridesConsent && !asked.is_empty() {
+            // A grant is bound to its purpose: what is asked for another one is asked of the Consents.
+            asked.retain(|asked| !asked.is(purpose::SYSTEM, purpose::BTG));
+            if asked.is_empty() {
+                return (Effect::Permit, vec![Reason::of(RuleName::BreakGlassOverride)]);
+            }
         }
         let person = self.person(patient);
         let mut recorded = Vec::new();
@@ -127,8 +133,6 @@ impl<'a> Session<'a> {
             Ok(counting) => counting,
             Err(reasons) => return (Effect::Deny, reasons),
         };
-        let asked: Vec<Coding> =
-            self.caller.purposes.iter().map(|purpose| purpose::under_grant(purpose, granted)).collect();
         let purposes: Vec<Option<&Coding>> =
             if asked.is_empty() { vec![None] } else { asked.iter().map(Some).collect() };
         let mut effect = Effect::Permit;

@@ -181,9 +181,10 @@ impl Labels {
         both
     }
 
-    /// Whether there is neither a confidentiality nor a sensitivity.
+    /// Whether there is neither a confidentiality nor a sensitivity; a retired code counts for a deny only, so it does not
+    /// make a resource labelled.
     pub fn is_unlabelled(&self) -> bool {
-        self.confidentiality.is_none() && self.sensitivities.is_empty() && self.retired.is_empty()
+        self.confidentiality.is_none() && self.sensitivities.is_empty()
     }
 
     /// The effective confidentiality: any sensitivity makes it at least `R`; without any label it is `N`.
