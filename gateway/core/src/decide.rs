@@ -17,7 +17,7 @@ use crate::consent::actors::Memberships;
 use crate::consent::{Consent, Effect, Unusable};
 use crate::facts::ResourceFacts;
 use crate::labels::Labels;
-use crate::owner::{Owners, PatientId};
+use crate::owner::{NoOwner, Owners, PatientId};
 use crate::policy::Policy;
 use crate::reasons::{Reason, RuleName};
 use crate::redact::ElementPath;
@@ -326,7 +326,17 @@ fn owners<'r>(
 ) -> Result<Whose<'r>, Box<Reason>> {
     let (caller, policy) = (session.caller(), session.policy());
     let grant = granted.map_err(|rule| Box::new(Reason::of(rule)))?;
+    let has_role = |roles: &[String]| caller.roles.iter().any(|role| roles.contains(role));
     let patients: &[PatientId] = match &resource.owners {
+        // Nobody yet. A scope for the launch patient's records reaches no other patient, and so no new one.
+        Owners::Unknown(NoOwner::Absent)
+            if action == Action::Create
+                && resource.resource_type == ResourceType::PATIENT
+                && grant == ScopeGrant::All
+                && has_role(&policy.roles().registrar) =>
+        {
+            return Ok(Whose::Nobody(Reason::of(RuleName::Registration)));
+        }
         Owners::Unknown(why) => return Err(Box::new(Reason::of(RuleName::OwnerUnknown).with_detail(why.to_string()))),
         Owners::ByReference(_) => return Err(Box::new(Reason::of(RuleName::OwnerUnresolved))),
         Owners::Universal => &[],
@@ -339,7 +349,6 @@ fn owners<'r>(
         ScopeGrant::PatientOnly if caller.launch_patient.as_ref().is_some_and(launched) => {}
         ScopeGrant::PatientOnly | ScopeGrant::None => return Err(Box::new(Reason::of(RuleName::ScopeOtherPatient))),
     }
-    let has_role = |roles: &[String]| caller.roles.iter().any(|role| roles.contains(role));
     if POLICY_INPUTS.contains(&resource.resource_type.as_str())
         && !action.is_read()
         && !has_role(&policy.roles().policy_writer)

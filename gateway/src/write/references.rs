@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use gateway_core::caller::ActorRef;
+use gateway_core::decide::Permit;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Value;
 use gateway_core::owner::{Owners, PatientId};
@@ -14,7 +15,7 @@ use gateway_core::reference::{Bases, Target, literal_references};
 use gateway_core::resource_type::ResourceType;
 
 use super::{Writer, denied};
-use crate::outcome::Outcome;
+use crate::outcome::Refused;
 use crate::problem::Problem;
 
 impl Writer<'_> {
@@ -22,9 +23,10 @@ impl Writer<'_> {
     /// caller sees, may stay.
     pub(super) async fn new_references(
         &self,
+        permit: &Permit,
         after: &BTreeSet<String>,
         before: &BTreeSet<String>,
-    ) -> Result<Option<Outcome>, Problem> {
+    ) -> Result<(), Refused> {
         let bad = |status, rule, sentence: &str| Problem::BadBody { status, rule, sentence: sentence.to_owned() };
         let mut names = BTreeSet::new();
         for reference in after.difference(before) {
@@ -39,7 +41,8 @@ impl Writer<'_> {
                         400,
                         "reference-malformed",
                         "A reference in the body is neither Type/id nor an absolute URL nor a contained resource: nothing was written.",
-                    ));
+                    )
+                    .into());
                 }
             }
         }
@@ -54,17 +57,18 @@ impl Writer<'_> {
                 413,
                 "too-many-references",
                 "The body refers to more resources than this gateway resolves.",
-            ));
+            )
+            .into());
         }
         if names.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
-        match self.judge.may_refer(&names, self.permit.grant()).await? {
-            Ok(()) => Ok(None),
+        match self.judge.may_refer(&names, permit.grant()).await? {
+            Ok(()) => Ok(()),
             Err(hidden) => {
                 let by_consent = hidden.iter().any(|ruling| !ruling.refusing_owners().is_empty());
                 let denied = by_consent.then(|| denied(&hidden));
-                Ok(Some(Outcome::Refused { problem: Problem::ReferenceNotVisible, denied }))
+                Err(Refused { problem: Problem::ReferenceNotVisible, denied })
             }
         }
     }

@@ -5,6 +5,7 @@ mod backup;
 mod bad_bodies;
 mod bad_input;
 mod chart;
+mod conditional;
 mod crash;
 mod demo_upstream;
 mod drain;
@@ -16,6 +17,7 @@ mod mutual_tls;
 mod outages;
 mod pages;
 mod paging;
+mod patches;
 mod permitted;
 mod reload;
 pub mod runner;
@@ -129,6 +131,16 @@ pub fn tests() -> Vec<Test> {
         test!(leaks::foundations_are_not_written, Gateway),
         test!(leaks::consents_for_others_in_disguise, Gateway),
         test!(leaks::hidden_records_are_not_relabelled, Gateway),
+        test!(patches::what_is_decided_is_stored, Gateway),
+        test!(patches::hidden_patches_as_absent, Gateway),
+        test!(patches::tests_tell_nothing_of_what_is_redacted, Gateway),
+        test!(patches::patches_are_guarded_as_updates, Gateway),
+        test!(conditional::creates_find_what_is_visible, Gateway),
+        test!(conditional::creates_wait_for_one_another, Gateway),
+        test!(conditional::changes_find_what_is_visible, Gateway),
+        test!(conditional::criteria_are_checked, Gateway),
+        test!(conditional::reads_since_a_date, Gateway),
+        test!(conditional::registrars_create_patients, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),
