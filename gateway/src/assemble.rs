@@ -36,6 +36,7 @@ use crate::ship::{self, ShipError, ShipState, Shipper};
 use crate::standing;
 use crate::telemetry::{JournalReading, Metrics, MetricsFault, Peer};
 use crate::tls::{self, Certificates, TlsFault};
+use crate::turns::Turns;
 
 /// How often the Consent source is asked whether it answers.
 const CONSENT_SOURCE_EVERY: Duration = Duration::from_secs(5);
@@ -166,6 +167,7 @@ impl Assembled {
             purpose_header: config.auth.purpose_header.clone(),
             at_work: Arc::new(Semaphore::new(config.server.limits.concurrent_requests)),
             metrics: Arc::clone(&metrics),
+            turns: Turns::default(),
         };
         let shipper = shipper.traced(shared.recorder.traced());
         watch_journal(&metrics, &journal);

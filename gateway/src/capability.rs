@@ -7,7 +7,7 @@ use gateway_core::resource_type::ResourceType;
 use serde_json::{Map, Value, json};
 
 /// Interactions that are served, as FHIR names them.
-const SERVED: [&str; 6] = ["read", "vread", "search-type", "create", "update", "delete"];
+const SERVED: [&str; 7] = ["read", "vread", "search-type", "create", "update", "patch", "delete"];
 /// Types that can be neither read nor written through the gateway.
 const WITHHELD: [&str; 1] = ["Subscription"];
 
@@ -46,6 +46,7 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
         "implementation": {"description": "FHIR gateway that enforces consent and records every access", "url": public_base},
         "fhirVersion": version,
         "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json"],
         "rest": [{
             "mode": "server",
             "security": {
@@ -77,9 +78,24 @@ fn described(resource: &Value, name: &str) -> Value {
     }
     let offered = resource.get("interaction").and_then(Value::as_array).into_iter().flatten();
     let offered: Vec<&str> = offered.filter_map(|i| i.get("code").and_then(Value::as_str)).collect();
-    let both = SERVED.iter().filter(|code| offered.contains(code));
+    // A patch is stored as the update that it comes to.
+    let both =
+        SERVED.iter().filter(|code| offered.contains(code) || (**code == "patch" && offered.contains(&"update")));
     out.insert("interaction".into(), both.map(|code| json!({"code": code})).collect());
     out.insert("versioning".into(), json!("versioned-update"));
+    let conditional = [
+        ("conditionalCreate", "create", json!(true)),
+        ("conditionalUpdate", "update", json!(true)),
+        ("conditionalDelete", "delete", json!("single")),
+        ("conditionalRead", "read", json!("full-support")),
+    ];
+    // They are searches of the gateway's own and writes by id: the upstream need not know them.
+    for (name, code, value) in conditional {
+        if offered.contains(&code) && (code == "read" || offered.contains(&"search-type")) {
+            out.insert(name.into(), value);
+        }
+    }
+    out.insert("updateCreate".into(), json!(false));
     for kept in ["searchInclude", "searchRevInclude"] {
         if let Some(values) = resource.get(kept).and_then(Value::as_array).filter(|v| !v.is_empty()) {
             let plain: Vec<&Value> = values.iter().filter(|v| v.as_str() != Some("*")).collect();

@@ -131,6 +131,15 @@ impl UpstreamAnswer {
         Ok(self.body)
     }
 
+    /// The answer; of a refusal the codes are in the log.
+    async fn told(self) -> Self {
+        match self.status {
+            404 | 410 => self,
+            400.. => self.with_its_reasons_logged().await,
+            _ => self,
+        }
+    }
+
     /// A refusal, whose body is read for the codes that say why and then dropped: nobody is told more.
     async fn with_its_reasons_logged(self) -> Self {
         let (status, json, encoded) = (self.status, self.json, self.encoded);
@@ -204,12 +213,16 @@ impl Upstream {
 
     /// Sends a caller's request. The [`Permit`] is what makes it a permitted one.
     pub async fn forward(&self, _permit: &Permit, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
-        let answer = self.send(request, false).await?;
-        match answer.status {
-            404 | 410 => Ok(answer),
-            400.. => Ok(answer.with_its_reasons_logged().await),
-            _ => Ok(answer),
-        }
+        Ok(self.send(request, false).await?.told().await)
+    }
+
+    /// The same, by an answer that the server makes now: not out of its cache of search results.
+    pub async fn forward_fresh(
+        &self,
+        _permit: &Permit,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamAnswer, UpstreamError> {
+        Ok(self.send(request, true).await?.told().await)
     }
 
     /// Asks for facts with the gateway's own credential: what a decision needs, never what a caller receives.

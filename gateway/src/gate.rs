@@ -18,6 +18,7 @@ use crate::problem::Problem;
 use crate::record::Recorder;
 use crate::rules::InForce;
 use crate::telemetry::Metrics;
+use crate::turns::Turns;
 
 /// What one worker answers with.
 pub struct Gate {
@@ -57,6 +58,8 @@ pub struct Shared {
     pub at_work: Arc<Semaphore>,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// Conditional writes wait here for one another.
+    pub turns: Turns,
 }
 
 /// The upstream's capabilities, once they have been read.

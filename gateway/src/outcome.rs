@@ -87,3 +87,37 @@ impl From<Problem> for Outcome {
         Self::Refused { problem, denied: None }
     }
 }
+
+/// A refusal before it is an outcome: so that a stage can end a request by its error.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub problem: Problem,
+    /// What Consent kept back, for the patients' records.
+    pub denied: Option<Box<Window>>,
+}
+
+impl Refused {
+    /// The same refusal, with what Consent kept back on the way to it.
+    #[must_use]
+    pub fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
+        match (&mut self.denied, kept_back) {
+            (_, None) => {}
+            (Some(denied), Some(kept_back)) => denied.absorb(*kept_back),
+            (denied @ None, kept_back) => *denied = kept_back,
+        }
+        self
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, denied: None }
+    }
+}
+
+impl From<Refused> for Outcome {
+    fn from(Refused { problem, denied }: Refused) -> Self {
+        Self::Refused { problem, denied }
+    }
+}

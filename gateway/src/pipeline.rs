@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A stage hands the next one a value that it cannot do without: a [`Caller`] is what [`interpret`] speaks for, a
-//! [`Permit`] is what the upstream is asked with, an [`Outcome`] is what is recorded, and only
+//! [`Permit`](gateway_core::decide::Permit) is what the upstream is asked with, an [`Outcome`] is what is recorded, and only
 //! [`Recorded`](crate::record::Recorded) becomes a response. Every way out, refusals and failures too, passes `record`
 //! and `respond` exactly once.
 
@@ -16,10 +16,8 @@ use actix_web::body::BoxBody;
 use bytes::Bytes;
 use evidence::ids::EventId;
 use gateway_core::caller::Caller;
-use gateway_core::decide::{Action, Permit, decide_interaction};
 use gateway_core::interaction::{Interaction, Preferences, Refusal, SearchQuery};
 use gateway_core::resource_type::ResourceType;
-use gateway_core::scope::Letter;
 
 use crate::accept::{Incoming, public_document};
 use crate::clock;
@@ -27,13 +25,14 @@ use crate::filter::Judge;
 use crate::gate::Gate;
 use crate::interpret::interpret;
 use crate::outcome::{Answer, Outcome};
+use crate::permit;
 use crate::problem::Problem;
 use crate::read::{Wanted, read};
 use crate::record::{Access, Asked};
 use crate::respond::respond;
 use crate::rules::Rules;
 use crate::search::{self, search};
-use crate::write::{Change, Writer};
+use crate::write::{Change, Which, Writer};
 
 /// Answers one request.
 pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody> {
@@ -101,7 +100,7 @@ async fn serve(
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
     organisation(rules, asked, &interaction)?;
-    let permit = scope(asked, &interaction)?;
+    let permit = permit::interaction(&asked.caller, &interaction)?;
     let preferences = Preferences::parse(incoming.header("prefer")?).map_err(Problem::Uninterpretable)?;
     let shared = &gate.shared;
     let judge = Judge::new(shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now());
@@ -115,7 +114,7 @@ async fn serve(
         }
         Verb::Write { change } => {
             let returns = preferences.returns;
-            let writer = Writer { gate, judge: &judge, permit: &permit, access, asked, returns, traceparent };
+            let writer = Writer { gate, judge: &judge, access, asked, returns, traceparent };
             writer.write(change).await
         }
     }
@@ -133,23 +132,6 @@ fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Resu
     })
 }
 
-/// What the token's scopes allow.
-fn scope(asked: &Asked, interaction: &Interaction) -> Result<Permit, Problem> {
-    let action = match interaction.letters().first() {
-        Some(Letter::Search) => Action::Search,
-        Some(Letter::Create) => Action::Create,
-        Some(Letter::Update) => Action::Update,
-        Some(Letter::Delete) => Action::Delete,
-        Some(Letter::Read) | None => Action::Read,
-    };
-    let not_served = Problem::Uninterpretable(Refusal::NotServed(interaction.name()));
-    let rtype = interaction.resource_type().ok_or(not_served)?;
-    decide_interaction(&asked.caller, action, rtype).map_err(|refused| Problem::Refused {
-        rule: refused.reason.rule.as_str(),
-        sentence: format!("The token's scopes do not allow {} of {rtype}.", interaction.name()),
-    })
-}
-
 /// The three verbs that interactions come down to.
 enum Verb {
     Read { wanted: Wanted },
@@ -161,39 +143,51 @@ impl Verb {
     fn of(interaction: Interaction, body: Bytes, incoming: &Incoming) -> Result<Self, Problem> {
         let header = |name: &str| incoming.header(name).map(|value| value.map(ToOwned::to_owned));
         let wanted = |rtype, id, version| {
-            let if_none_match = header("if-none-match")?;
-            Ok(Self::Read { wanted: Wanted { rtype, id, version, if_none_match, traceparent: None } })
+            let (if_none_match, if_modified_since) = (header("if-none-match")?, header("if-modified-since")?);
+            Ok(Self::Read {
+                wanted: Wanted { rtype, id, version, if_none_match, if_modified_since, traceparent: None },
+            })
         };
         let name = interaction.name();
+        let change = |change| {
+            no_other_precondition(incoming)?;
+            Ok(Self::Write { change })
+        };
         match interaction {
             Interaction::Read { rtype, id } => wanted(rtype, id, None),
             Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
-            Interaction::Create { rtype } => {
-                no_other_precondition(incoming)?;
-                Ok(Self::Write { change: Change::Create { rtype, body } })
+            Interaction::Create { rtype } => change(Change::Create { rtype, body, unless: None }),
+            Interaction::ConditionalCreate { rtype, criteria } => {
+                change(Change::Create { rtype, body, unless: Some(criteria) })
             }
             Interaction::Update { rtype, id } => {
-                no_other_precondition(incoming)?;
-                Ok(Self::Write { change: Change::Update { rtype, id, body, if_match: header("if-match")? } })
+                change(Change::Update { rtype, which: Which::Id(id), body, if_match: header("if-match")? })
+            }
+            Interaction::ConditionalUpdate { rtype, criteria } => {
+                change(Change::Update { rtype, which: Which::Criteria(criteria), body, if_match: header("if-match")? })
+            }
+            Interaction::Patch { rtype, id } => {
+                change(Change::Patch { rtype, which: Which::Id(id), body, if_match: header("if-match")? })
+            }
+            Interaction::ConditionalPatch { rtype, criteria } => {
+                change(Change::Patch { rtype, which: Which::Criteria(criteria), body, if_match: header("if-match")? })
             }
             Interaction::Delete { rtype, id } => {
-                no_other_precondition(incoming)?;
-                Ok(Self::Write { change: Change::Delete { rtype, id, if_match: header("if-match")? } })
+                change(Change::Delete { rtype, which: Which::Id(id), if_match: header("if-match")? })
+            }
+            Interaction::ConditionalDelete { rtype, criteria } => {
+                change(Change::Delete { rtype, which: Which::Criteria(criteria), if_match: header("if-match")? })
             }
             Interaction::Capabilities
             | Interaction::SmartConfiguration
-            | Interaction::ConditionalUpdate { .. }
-            | Interaction::Patch { .. }
-            | Interaction::ConditionalPatch { .. }
-            | Interaction::ConditionalDelete { .. }
-            | Interaction::ConditionalCreate { .. }
             | Interaction::SearchSystem { .. }
             | Interaction::SearchCompartment { .. }
             | Interaction::HistoryInstance { .. }
             | Interaction::HistoryType { .. }
             | Interaction::HistorySystem { .. }
             | Interaction::Batch
+            | Interaction::Transaction
             | Interaction::Operation { .. } => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
     }

@@ -5,6 +5,7 @@
 //! holds patient data, tokens, query values or diagnostics of the upstream (CONSENT.md, leak table, "errors").
 
 use gateway_core::interaction::Refusal as Uninterpretable;
+use gateway_core::json::PatchError;
 use serde_json::json;
 
 use crate::auth::AuthError;
@@ -46,6 +47,12 @@ pub enum Problem {
     /// `If-Match` does not name the version that is stored.
     #[error("version conflict")]
     VersionConflict,
+    /// The criteria of a conditional write match several resources, or more than are looked at.
+    #[error("criteria are not selective")]
+    NotSelective,
+    /// The patch cannot be carried out on what is stored.
+    #[error("the patch cannot be carried out: {0}")]
+    Patch(PatchError),
     /// A reference in the body of a write names what is absent or hidden: the two cannot be told apart.
     #[error("a reference names what is absent or hidden")]
     ReferenceNotVisible,
@@ -145,6 +152,44 @@ impl Problem {
                 "version-conflict",
                 "The resource has changed since: read it again, then repeat the write.",
             ),
+            Self::NotSelective => row(
+                412,
+                "multiple-matches",
+                "criteria-not-selective",
+                "The criteria match more than one resource: nothing was written.",
+            ),
+            Self::Patch(error) => match error {
+                PatchError::Malformed(_) => row(
+                    400,
+                    "structure",
+                    "patch-malformed",
+                    "The body is no JSON Patch (RFC 6902): nothing was written.",
+                ),
+                PatchError::TooMany => row(
+                    413,
+                    "too-long",
+                    "patch-too-long",
+                    "The patch has more operations than this gateway carries out: nothing was written.",
+                ),
+                PatchError::TooLarge => row(
+                    413,
+                    "too-long",
+                    "patched-too-large",
+                    "What the patch makes of the resource is larger than this gateway takes: nothing was written.",
+                ),
+                PatchError::TestFailed => row(
+                    422,
+                    "processing",
+                    "patch-test-failed",
+                    "A test of the patch does not hold: nothing was written.",
+                ),
+                PatchError::NotApplicable => row(
+                    422,
+                    "processing",
+                    "patch-not-applicable",
+                    "An operation of the patch cannot be carried out on this resource: nothing was written.",
+                ),
+            },
             Self::ReferenceNotVisible => row(
                 422,
                 "not-found",

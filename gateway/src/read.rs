@@ -1,5 +1,8 @@
 //! Read and vread: one resource.
 
+use std::time::SystemTime;
+
+use actix_web::http::header::HttpDate;
 use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
@@ -9,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::filter::{Judge, Judged, Shown, Window};
 use crate::forward::{UpstreamError, UpstreamRequest};
 use crate::gate::Gate;
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::{Answer, Outcome, Refused};
 use crate::problem::Problem;
 
 /// Which resource, and on what condition.
@@ -23,6 +26,8 @@ pub struct Wanted {
     pub version: Option<String>,
     /// `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// `If-Modified-Since`; it does not count beside `If-None-Match`.
+    pub if_modified_since: Option<String>,
     /// The trace to pass on.
     pub traceparent: Option<String>,
 }
@@ -44,7 +49,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     }
     let (etag, last_modified) = (answer.etag.clone(), answer.last_modified.clone());
     let body = match answer.into_json_bytes(gate.shared.limits.entry).await {
-        Err(UpstreamError::TooLarge) => return Ok(too_large(judge, &format!("{rtype}/{id}")).await),
+        Err(UpstreamError::TooLarge) => return Ok(too_large(judge, &format!("{rtype}/{id}")).await.into()),
         body => body?,
     };
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
@@ -52,7 +57,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     let current = match version {
         Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
             Err(Problem::Upstream(UpstreamError::TooLarge)) => {
-                return Ok(too_large(judge, &format!("{rtype}/{id}")).await);
+                return Ok(too_large(judge, &format!("{rtype}/{id}")).await.into());
             }
             facts => Some(facts?),
         },
@@ -85,7 +90,8 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         None => return Err(Problem::Absent),
     };
     let Shown { bytes, owners, decision, removed, parts_dropped, hidden_parts: _ } = shown;
-    let etag = match removed.is_empty() && !parts_dropped {
+    let whole = removed.is_empty() && !parts_dropped;
+    let etag = match whole {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
     };
@@ -93,7 +99,11 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     window
         .disclose(facts, &owners, &labels, decision.reasons(), removed, None)
         .map_err(|_| Problem::Unfilterable("not-recordable"))?;
-    let unchanged = matches!((&etag, &wanted.if_none_match), (Some(etag), Some(known)) if matches_any(known, etag));
+    let unchanged = match &wanted.if_none_match {
+        Some(known) => etag.as_ref().is_some_and(|etag| matches_any(known, etag)),
+        // What is taken out of a resource may change without it: no date speaks for the rest.
+        None => whole && not_since(last_modified.as_deref(), wanted.if_modified_since.as_deref()),
+    };
     let mut answer = Answer { etag, last_modified, ..Answer::status(200) };
     if unchanged {
         answer.status = 304;
@@ -104,13 +114,13 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
 }
 
 /// What cannot be decided on answers as what is not there.
-pub(crate) async fn too_large(judge: &Judge, name: &str) -> Outcome {
+pub(crate) async fn too_large(judge: &Judge, name: &str) -> Refused {
     let denied = judge.too_large(Some(name), Action::Read).await.map(|withheld| {
         let mut window = Box::new(Window::only());
         window.deny(&withheld.owners, &withheld.reasons);
         window
     });
-    Outcome::Refused { problem: Problem::Absent, denied }
+    Refused { problem: Problem::Absent, denied }
 }
 
 /// The facts of the version that is current: an older one is shown only beside it and under its labels too, so that no
@@ -131,6 +141,12 @@ async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<Resou
 fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(bytes));
     format!("W/\"{}-{}\"", version.unwrap_or("0"), digest.get(..16).unwrap_or_default())
+}
+
+/// Whether the resource was not modified since (RFC 9110, 13.1.3); a date that cannot be read says nothing.
+fn not_since(modified: Option<&str>, since: Option<&str>) -> bool {
+    let date = |text: Option<&str>| text?.parse::<HttpDate>().ok().map(SystemTime::from);
+    matches!((date(modified), date(since)), (Some(modified), Some(since)) if modified <= since)
 }
 
 /// Whether a list of validators names this one: `If-None-Match` compares weakly (RFC 9110, 13.1.2).

@@ -1,7 +1,7 @@
 //! Search by type: how a checked search becomes a plan, and a plan the first window of an answer.
 
 use gateway_core::decide::{Permit, redacts};
-use gateway_core::interaction::{CheckedSearch, Handling, KnownParams, Param, SearchQuery};
+use gateway_core::interaction::{CheckedSearch, Handling, KnownParams, Param, Refusal, SearchQuery};
 use gateway_core::owner::{PatientId, owner_params};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
@@ -54,13 +54,7 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
         200 => {}
         // An upstream forgets its paging state after a while.
         404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
-        400 | 422 => {
-            return Err(Problem::BadBody {
-                status: 400,
-                rule: "search-not-accepted",
-                sentence: "The FHIR server does not accept a parameter or a value of this search.".to_owned(),
-            });
-        }
+        400 | 422 => return Err(not_accepted()),
         status => return Err(Problem::UpstreamRefused { status }),
     }
     let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
@@ -71,6 +65,42 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
         true => Outcome::Whole { answer, window: first },
         false => Outcome::Windows { answer, first, rest },
     })
+}
+
+/// What the criteria of a conditional interaction find among what the caller sees: read to the end, with two matches
+/// shown and all of them counted. Every parameter must be one that narrows, and known: one that is passed over would let
+/// the criteria match more.
+pub async fn by_criteria(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<SearchAnswer, Problem> {
+    const RESULTS: [&str; 7] = ["_count", "_cursor", "_include", "_revinclude", "_sort", "_summary", "_total"];
+    let result = RESULTS.iter().find(|name| asked.query.params().iter().any(|param| param.name == **name));
+    if let Some(name) = result {
+        return Err(Problem::Uninterpretable(Refusal::ParameterRefused(name)));
+    }
+    let known = gate.shared.capabilities.known()?;
+    let (mut plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
+    if shown.is_empty() {
+        return Err(Problem::Uninterpretable(Refusal::CriteriaMissing));
+    }
+    (plan.count, plan.to_the_end) = (2, true);
+    plan.target = first_target(plan.rtype, &plan.query, UPSTREAM_PAGE);
+    let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
+    plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
+    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent).fresh();
+    match pages.open(&permit, plan.target.clone()).await? {
+        200 => {}
+        400 | 422 => return Err(not_accepted()),
+        status => return Err(Problem::UpstreamRefused { status }),
+    }
+    let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
+    Ok(SearchAnswer::new(judge, permit, pages, plan, links))
+}
+
+fn not_accepted() -> Problem {
+    Problem::BadBody {
+        status: 400,
+        rule: "search-not-accepted",
+        sentence: "The FHIR server does not accept a parameter or a value of this search.".to_owned(),
+    }
 }
 
 fn stale_cursor() -> Problem {

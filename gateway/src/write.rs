@@ -1,11 +1,12 @@
-//! Create, update, delete: decided on the image before and the image after, recorded before and after.
+//! Create, update, patch, delete: decided on the image before and the image after, recorded before and after.
 //!
 //! INVARIANT 1: the intent is durable before anything is forwarded (`Intended` is what `send` needs), the outcome
 //! before the client hears of it. A write to a Consent drops that patient's cached Consents before it is answered.
 //!
-//! `images` reads and compares the two images, `references` looks up what the body points at, `ending` says how
-//! the write ended.
+//! `criteria` finds what a conditional write is about, `images` reads and compares the two images, `references` looks up
+//! what the body points at, `ending` says how the write ended.
 
+mod criteria;
 mod ending;
 mod images;
 mod references;
@@ -15,17 +16,20 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::ResourceFacts;
-use gateway_core::interaction::Return;
+use gateway_core::interaction::{Return, SearchQuery};
 use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 
 use crate::filter::{Judge, Ruling, Window};
 use crate::forward::{Method, UpstreamRequest};
 use crate::gate::Gate;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Refused};
+use crate::permit;
 use crate::problem::Problem;
 use crate::record::{Access, Asked};
+use crate::turns::Place;
 
+use criteria::There;
 use ending::Written;
 use images::guard;
 
@@ -37,27 +41,48 @@ pub enum Change {
         rtype: ResourceType,
         /// The resource, as the client sent it.
         body: Bytes,
+        /// `If-None-Exist`: not where one matches already.
+        unless: Option<SearchQuery>,
     },
-    /// `PUT [type]/[id]`
+    /// `PUT [type]/[id]` or `PUT [type]?criteria`
     Update {
         /// The type.
         rtype: ResourceType,
-        /// The id.
-        id: String,
+        /// Which one.
+        which: Which,
         /// The resource, as the client sent it.
         body: Bytes,
         /// `If-Match`.
         if_match: Option<String>,
     },
-    /// `DELETE [type]/[id]`
-    Delete {
+    /// `PATCH [type]/[id]` or `PATCH [type]?criteria`
+    Patch {
         /// The type.
         rtype: ResourceType,
-        /// The id.
-        id: String,
+        /// Which one.
+        which: Which,
+        /// The JSON Patch.
+        body: Bytes,
         /// `If-Match`.
         if_match: Option<String>,
     },
+    /// `DELETE [type]/[id]` or `DELETE [type]?criteria`
+    Delete {
+        /// The type.
+        rtype: ResourceType,
+        /// Which one.
+        which: Which,
+        /// `If-Match`.
+        if_match: Option<String>,
+    },
+}
+
+/// Which resource is to be changed.
+pub enum Which {
+    /// The one of that id.
+    Id(String),
+    /// The only one that the caller sees match.
+    Criteria(SearchQuery),
 }
 
 /// A write on its way.
@@ -66,8 +91,6 @@ pub struct Writer<'a> {
     pub gate: &'a Gate,
     /// Decides for the caller.
     pub judge: &'a Judge,
-    /// Leave for the interaction.
-    pub permit: &'a Permit,
     /// The access.
     pub access: &'a Access,
     /// Who asked for what.
@@ -78,34 +101,101 @@ pub struct Writer<'a> {
     pub traceparent: Option<String>,
 }
 
+/// A write of which it is known what it is about.
+struct Deed {
+    rtype: ResourceType,
+    act: Act,
+    /// What Consent kept back from the criteria.
+    kept_back: Option<Box<Window>>,
+}
+
+enum Act {
+    Create { body: Bytes },
+    Update { id: String, body: Bytes, if_match: Option<String> },
+    Patch { id: String, body: Bytes, if_match: Option<String> },
+    Delete { id: String, if_match: Option<String> },
+}
+
+/// What became of a conditional write's condition.
+enum Settled {
+    /// It is to be carried out.
+    Do(Deed),
+    /// What was to be created is there.
+    There(Box<There>),
+}
+
+/// A write that was decided on and may be sent, once its intent is on record.
+struct Prepared {
+    permit: Permit,
+    request: UpstreamRequest,
+    written: Written,
+}
+
+impl Change {
+    /// Where it has to wait for its turn: it may make something for which it looks first.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Create { rtype, unless: Some(criteria), .. }
+            | Self::Update { rtype, which: Which::Criteria(criteria), .. } => Some(Place::of(*rtype, criteria)),
+            Self::Create { .. } | Self::Update { .. } | Self::Patch { .. } | Self::Delete { .. } => None,
+        }
+    }
+}
+
 impl Writer<'_> {
     /// Decides, records the intent, forwards, records the outcome.
     pub async fn write(&self, change: Change) -> Result<Outcome, Problem> {
-        match change {
-            Change::Create { rtype, body } => self.create(rtype, &body).await,
-            Change::Update { rtype, id, body, if_match } => self.update(rtype, &id, &body, if_match.as_deref()).await,
-            Change::Delete { rtype, id, if_match } => self.delete(rtype, &id, if_match.as_deref()).await,
+        let places: BTreeSet<Place> = change.place().into_iter().collect();
+        let _turn = self.gate.shared.turns.at(&places).await;
+        let prepared = match self.settle(change).await {
+            Ok(Settled::There(there)) => return Ok(there.outcome(self.returns)),
+            Ok(Settled::Do(deed)) => self.prepare(deed).await,
+            Err(refused) => Err(refused),
+        };
+        match prepared {
+            Err(refused) => Ok(refused.into()),
+            Ok(Prepared { permit, request, written }) => {
+                let intended = self.gate.shared.recorder.intend(self.access, self.asked).await?;
+                Ok(self.send(&permit, request, written, intended).await)
+            }
         }
     }
 
-    async fn create(&self, rtype: ResourceType, body: &[u8]) -> Result<Outcome, Problem> {
+    /// Decides on both images; nothing has been sent.
+    async fn prepare(&self, deed: Deed) -> Result<Prepared, Refused> {
+        let Deed { rtype, act, kept_back } = deed;
+        let prepared = match &act {
+            Act::Create { body } => self.create(rtype, body).await,
+            Act::Update { id, body, if_match } => self.update(rtype, id, body, if_match.as_deref()).await,
+            Act::Patch { id, body, if_match } => self.patch(rtype, id, body, if_match.as_deref()).await,
+            Act::Delete { id, if_match } => self.delete(rtype, id, if_match.as_deref()).await,
+        };
+        match prepared {
+            Ok(mut prepared) => {
+                prepared.written.kept_back = kept_back;
+                Ok(prepared)
+            }
+            Err(refused) => Err(refused.beside(kept_back)),
+        }
+    }
+
+    async fn create(&self, rtype: ResourceType, body: &[u8]) -> Result<Prepared, Refused> {
+        let permit = self.permit(Action::Create, rtype)?;
         let after = self.image_after(rtype, None, body)?;
         // What the body alone decides is told before anything that is stored is looked at.
         if self.judge.refuses_outright(&after.facts, Action::Create) {
-            return Ok(Outcome::from(not_permitted()));
+            return Err(not_permitted().into());
         }
         let reach = self.judge.reach(&after.facts, Action::Create);
-        if let Some(refused) = self.new_references(&after.references, &BTreeSet::new(), reach).await? {
-            return Ok(refused);
-        }
-        let owners = match self.permitted(&after.facts, Action::Create).await? {
-            Ok(owners) => owners,
-            Err(refused) => return Ok(refused),
-        };
+        self.new_references(&after.references, &BTreeSet::new(), reach).await?;
+        let owners = self.permitted(&after.facts, Action::Create).await?;
         let request = self.request(Method::Post, rtype.as_str().to_owned(), Some(after.bytes), None);
-        let intended = self.gate.shared.recorder.intend(self.access, self.asked).await?;
-        let written = Written { rtype, id: None, owners, before: None, images: &[&after.facts] };
-        self.send(request, &written, intended).await
+        let images = vec![after.facts];
+        Ok(Prepared {
+            permit,
+            request,
+            written: Written { rtype, id: None, owners, before: None, images, kept_back: None },
+        })
     }
 
     async fn update(
@@ -114,36 +204,59 @@ impl Writer<'_> {
         id: &str,
         body: &[u8],
         if_match: Option<&str>,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<Prepared, Refused> {
+        let permit = self.permit(Action::Update, rtype)?;
         let after = self.image_after(rtype, Some(id), body)?;
-        let before = match self.image_before(rtype, id, Action::Update, if_match).await? {
-            Ok(before) => before,
-            Err(refused) => return Ok(refused),
-        };
-        guard(&before.facts, &after.facts)?;
-        let reach = self.judge.reach(&after.facts, Action::Update);
-        if let Some(refused) = self.new_references(&after.references, &before.references, reach).await? {
-            return Ok(refused);
-        }
-        let owners = match self.permitted(&after.facts, Action::Update).await? {
-            Ok(owners) => owners,
-            Err(refused) => return Ok(refused),
-        };
-        let request = self.request(Method::Put, format!("{rtype}/{id}"), Some(after.bytes), Some(before.version));
-        let intended = self.gate.shared.recorder.intend(self.access, self.asked).await?;
-        let (images, before) = ([&before.facts, &after.facts], Some(&before.facts));
-        self.send(request, &Written { rtype, id: Some(id), owners, before, images: &images }, intended).await
+        let before = self.image_before(rtype, id, Action::Update, if_match).await?;
+        self.replace(permit, rtype, id, before, after).await
     }
 
-    async fn delete(&self, rtype: ResourceType, id: &str, if_match: Option<&str>) -> Result<Outcome, Problem> {
-        let before = match self.image_before(rtype, id, Action::Delete, if_match).await? {
-            Ok(before) => before,
-            Err(refused) => return Ok(refused),
-        };
+    /// The outcome of the patch is computed here, decided on as an update, and stored as one (ADR 0048).
+    async fn patch(
+        &self,
+        rtype: ResourceType,
+        id: &str,
+        body: &[u8],
+        if_match: Option<&str>,
+    ) -> Result<Prepared, Refused> {
+        let permit = self.permit(Action::Update, rtype)?;
+        // A patch tells of what is stored, by its tests and by whether it can be carried out.
+        self.permit(Action::Read, rtype)?;
+        let patch = self.read_patch(body)?;
+        let before = self.image_before(rtype, id, Action::Update, if_match).await?;
+        let after = self.patched(rtype, id, &patch, &before)?;
+        self.replace(permit, rtype, id, before, after).await
+    }
+
+    async fn replace(
+        &self,
+        permit: Permit,
+        rtype: ResourceType,
+        id: &str,
+        before: images::ImageBefore,
+        after: images::ImageAfter,
+    ) -> Result<Prepared, Refused> {
+        guard(&before.facts, &after.facts)?;
+        let reach = self.judge.reach(&after.facts, Action::Update);
+        self.new_references(&after.references, &before.references, reach).await?;
+        let owners = self.permitted(&after.facts, Action::Update).await?;
+        let request = self.request(Method::Put, format!("{rtype}/{id}"), Some(after.bytes), Some(before.version));
+        let images = vec![before.facts.clone(), after.facts];
+        let (id, before) = (Some(id.to_owned()), Some(before.facts));
+        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, kept_back: None } })
+    }
+
+    async fn delete(&self, rtype: ResourceType, id: &str, if_match: Option<&str>) -> Result<Prepared, Refused> {
+        let permit = self.permit(Action::Delete, rtype)?;
+        let before = self.image_before(rtype, id, Action::Delete, if_match).await?;
         let request = self.request(Method::Delete, format!("{rtype}/{id}"), None, Some(before.version));
-        let intended = self.gate.shared.recorder.intend(self.access, self.asked).await?;
-        let (owners, images, before) = (before.owners, [&before.facts], Some(&before.facts));
-        self.send(request, &Written { rtype, id: Some(id), owners, before, images: &images }, intended).await
+        let (owners, images) = (before.owners, vec![before.facts.clone()]);
+        let (id, before) = (Some(id.to_owned()), Some(before.facts));
+        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, kept_back: None } })
+    }
+
+    fn permit(&self, action: Action, rtype: ResourceType) -> Result<Permit, Problem> {
+        permit::action(&self.asked.caller, action, rtype, self.asked.interaction)
     }
 
     fn request(
@@ -157,16 +270,12 @@ impl Writer<'_> {
     }
 
     /// Whose the resource is, where its owners permit the action.
-    async fn permitted(
-        &self,
-        facts: &ResourceFacts,
-        action: Action,
-    ) -> Result<Result<Vec<PatientId>, Outcome>, Problem> {
+    async fn permitted(&self, facts: &ResourceFacts, action: Action) -> Result<Vec<PatientId>, Refused> {
         let rulings = self.judge.decide_all(&[(facts, action)]).await?;
         match rulings.into_iter().next() {
-            Some(ruling) if ruling.permits() => Ok(Ok(ruling.owners)),
-            Some(ruling) => Ok(Err(consent_refuses(&ruling))),
-            None => Err(not_permitted()),
+            Some(ruling) if ruling.permits() => Ok(ruling.owners),
+            Some(ruling) => Err(consent_refuses(&ruling)),
+            None => Err(not_permitted().into()),
         }
     }
 }
@@ -176,8 +285,8 @@ fn not_permitted() -> Problem {
     refused("write-not-permitted", "You may not write this resource.")
 }
 
-fn consent_refuses(ruling: &Ruling) -> Outcome {
-    Outcome::Refused { problem: not_permitted(), denied: Some(denied(std::slice::from_ref(ruling))) }
+fn consent_refuses(ruling: &Ruling) -> Refused {
+    Refused { problem: not_permitted(), denied: Some(denied(std::slice::from_ref(ruling))) }
 }
 
 /// What Consent kept back, for the patients' records.

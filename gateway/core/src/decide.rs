@@ -20,7 +20,7 @@ use crate::consent::actors::Memberships;
 use crate::consent::{Consent, Effect, Unusable};
 use crate::facts::ResourceFacts;
 use crate::labels::Labels;
-use crate::owner::{Owners, PatientId};
+use crate::owner::{NoOwner, Owners, PatientId};
 use crate::policy::{PatientLinks, Policy};
 use crate::reasons::{Reason, RuleName};
 use crate::redact::ElementPath;
@@ -359,7 +359,17 @@ fn owners<'r>(
 ) -> Result<Whose<'r>, Box<Reason>> {
     let (caller, policy) = (session.caller(), session.policy());
     let Granted { grant, .. } = granted.map_err(|rule| Box::new(Reason::of(rule)))?;
+    let has_role = |roles: &[String]| caller.roles.iter().any(|role| roles.contains(role));
     let patients: &[PatientId] = match &resource.owners {
+        // Nobody yet. A scope for the launch patient's records reaches no other patient, and so no new one.
+        Owners::Unknown(NoOwner::Absent)
+            if action == Action::Create
+                && resource.resource_type == ResourceType::PATIENT
+                && grant == ScopeGrant::All
+                && has_role(&policy.roles().registrar) =>
+        {
+            return Ok(Whose::Nobody(Reason::of(RuleName::Registration)));
+        }
         Owners::Unknown(why) => return Err(Box::new(Reason::of(RuleName::OwnerUnknown).with_detail(why.to_string()))),
         Owners::ByReference(_) => return Err(Box::new(Reason::of(RuleName::OwnerUnresolved))),
         Owners::Universal => &[],
@@ -372,7 +382,6 @@ fn owners<'r>(
         ScopeGrant::PatientOnly if caller.launch_patient.as_ref().is_some_and(launched) => {}
         ScopeGrant::PatientOnly | ScopeGrant::None => return Err(Box::new(Reason::of(RuleName::ScopeOtherPatient))),
     }
-    let has_role = |roles: &[String]| caller.roles.iter().any(|role| roles.contains(role));
     let linking = policy.settings().patient_links == PatientLinks::Follow;
     let feeds = POLICY_INPUTS.contains(&resource.resource_type.as_str())
         || (linking && resource.resource_type == ResourceType::PATIENT);

@@ -330,11 +330,13 @@ pub struct PolicyRoles {
     pub consent_recorder: Vec<String>,
     /// May write Group, CareTeam and PractitionerRole; by default nobody, through the gateway.
     pub policy_writer: Vec<String>,
+    /// May create Patients, which have no owner yet who could permit it; by default nobody.
+    pub registrar: Vec<String>,
 }
 
 impl Default for PolicyRoles {
     fn default() -> Self {
-        Self { consent_recorder: vec!["consent-recorder".to_owned()], policy_writer: Vec::new() }
+        Self { consent_recorder: vec!["consent-recorder".to_owned()], policy_writer: Vec::new(), registrar: Vec::new() }
     }
 }
 

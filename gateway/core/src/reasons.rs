@@ -61,6 +61,8 @@ pub enum RuleName {
     ImplicitAllNormal,
     /// No Consent is recorded: implicit policy `break-glass-only`.
     ImplicitBreakGlassOnly,
+    /// A new Patient, whose Consents cannot be there yet, is created by a role that registers patients.
+    Registration,
     /// The patient reads the own record and no applicable Consent denies it.
     OwnRecord,
     /// A break-glass grant is in force and `break_glass = overrides-consent`.
@@ -104,6 +106,7 @@ impl RuleName {
         Self::ImplicitBasicNormal,
         Self::ImplicitAllNormal,
         Self::ImplicitBreakGlassOnly,
+        Self::Registration,
         Self::OwnRecord,
         Self::BreakGlassOverride,
         Self::UnlabelledHidden,
@@ -140,6 +143,7 @@ impl RuleName {
             Self::ImplicitBasicNormal => "implicit-basic-normal",
             Self::ImplicitAllNormal => "implicit-all-normal",
             Self::ImplicitBreakGlassOnly => "implicit-break-glass-only",
+            Self::Registration => "registration",
             Self::OwnRecord => "own-record",
             Self::BreakGlassOverride => "break-glass-override",
             Self::UnlabelledHidden => "unlabelled-hidden",

@@ -140,12 +140,7 @@ impl<'p> Marks<'p> {
     fn path(&mut self, value: Value<'_>, elements: &[String]) -> bool {
         let Some((name, rest)) = elements.split_first() else { return false };
         let mut found = false;
-        for holder in value.each() {
-            // No FHIR, but a list in a list hides nothing.
-            if holder.is_array() {
-                found |= self.path(holder, elements);
-                continue;
-            }
+        for holder in unlisted(value) {
             for child in holder.children().filter(|child| names(name, child)) {
                 // The extensions of a primitive (`_name`) are numbered with its values, so they go as a whole.
                 let whole = child.key().is_some_and(|key| key.starts_with('_')) && stands(child, rest);
@@ -197,6 +192,16 @@ impl<'p> Marks<'p> {
     }
 }
 
+/// What lists hold, however deep: FHIR has no lists of lists, but a server may store what is no FHIR.
+fn unlisted(value: Value<'_>) -> Vec<Value<'_>> {
+    let mut lists = vec![value];
+    let mut found = Vec::new();
+    while let Some(next) = lists.pop() {
+        if next.is_array() { lists.extend(next.items()) } else { found.push(next) }
+    }
+    found
+}
+
 /// Whether an element name of a path is the name of this member: itself, its primitive extensions (`_name`), or one of
 /// the types of a choice (`value[x]`: `valueQuantity`).
 fn names(name: &str, member: &Value<'_>) -> bool {
@@ -214,10 +219,7 @@ pub(crate) fn is_named(name: &str, key: &str) -> bool {
 /// Whether anything stands at the path below `value`.
 fn stands(value: Value<'_>, elements: &[String]) -> bool {
     let Some((name, rest)) = elements.split_first() else { return true };
-    value.each().any(|holder| match holder.is_array() {
-        true => stands(holder, elements),
-        false => holder.children().any(|child| names(name, &child) && stands(child, rest)),
-    })
+    unlisted(value).iter().any(|holder| holder.children().any(|child| names(name, &child) && stands(child, rest)))
 }
 
 /// The code system of what says that a resource is not all of it (DS4P).

@@ -114,6 +114,8 @@ pub struct Limits {
     pub window_entries: usize,
     /// References of a written body that are resolved.
     pub references: usize,
+    /// Operations of one JSON Patch.
+    pub patch_operations: usize,
     /// Requests at work.
     pub concurrent_requests: usize,
     /// For a client's head.

@@ -104,6 +104,9 @@ pub(super) struct RawLimits {
     /// References of one written body that are resolved before it is forwarded; default 256.
     #[schemars(range(min = 1))]
     pub(super) references: Option<u32>,
+    /// Operations of one JSON Patch; default 64.
+    #[schemars(range(min = 1))]
+    pub(super) patch_operations: Option<u32>,
     /// Requests at work at the same time; default 1024.
     #[schemars(range(min = 1))]
     pub(super) concurrent_requests: Option<u32>,

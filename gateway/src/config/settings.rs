@@ -106,6 +106,8 @@ pub(super) struct RawRoles {
     consent_recorder: Option<Vec<String>>,
     /// May write Group, CareTeam and PractitionerRole; default: nobody.
     policy_writer: Option<Vec<String>>,
+    /// May create Patients; default: nobody.
+    registrar: Option<Vec<String>>,
 }
 
 /// Reads `[consent]`; every faulty key is reported, not the first only. The two bases come from `[server]` and
@@ -151,6 +153,7 @@ pub(super) fn roles(raw: RawRoles) -> PolicyRoles {
     PolicyRoles {
         consent_recorder: raw.consent_recorder.unwrap_or(default.consent_recorder),
         policy_writer: raw.policy_writer.unwrap_or(default.policy_writer),
+        registrar: raw.registrar.unwrap_or(default.registrar),
     }
 }
 

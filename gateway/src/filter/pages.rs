@@ -32,6 +32,7 @@ pub struct Pages {
     limits: ScanLimits,
     page: Option<Page>,
     traceparent: Option<String>,
+    fresh: bool,
 }
 
 struct Page {
@@ -45,13 +46,22 @@ impl Pages {
     /// A reader that has asked nothing yet.
     pub fn new(upstream: Upstream, entry_limit: usize, traceparent: Option<String>) -> Self {
         let limits = ScanLimits { entry: entry_limit, ..ScanLimits::default() };
-        Self { upstream, limits, page: None, traceparent }
+        Self { upstream, limits, page: None, traceparent, fresh: false }
+    }
+
+    /// The same reader, whose upstream is not to answer from a cache of its own.
+    #[must_use]
+    pub fn fresh(self) -> Self {
+        Self { fresh: true, ..self }
     }
 
     /// Asks for the page at `target`. Answers the upstream's status where that is not 200, its body unread.
     pub async fn open(&mut self, permit: &Permit, target: String) -> Result<u16, Problem> {
         let request = UpstreamRequest { traceparent: self.traceparent.clone(), ..UpstreamRequest::get(target) };
-        let answer = self.upstream.forward(permit, request).await?;
+        let answer = match self.fresh {
+            true => self.upstream.forward_fresh(permit, request).await?,
+            false => self.upstream.forward(permit, request).await?,
+        };
         let status = answer.status;
         if status == 200 {
             let scanner = Some(BundleScanner::new(self.limits));

@@ -33,7 +33,7 @@ struct Disclosed {
     rules: BTreeSet<&'static str>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Denied {
     resources: u64,
     consents: BTreeSet<(String, String)>,
@@ -115,6 +115,31 @@ impl Window {
             record.resources += 1;
             record.consents.extend(theirs.iter().filter_map(|r| consent_use(r)));
         }
+    }
+
+    /// Takes in what another window discloses and kept back, but not its bytes.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (owner, theirs) in other.disclosed {
+            let record = self.disclosed.entry(owner).or_default();
+            record.resources.extend(theirs.resources);
+            record.consents.extend(theirs.consents);
+            record.rules.extend(theirs.rules);
+        }
+        self.universal.extend(other.universal);
+        for (of, theirs) in other.denied {
+            let record = self.denied.entry(of).or_default();
+            record.resources += theirs.resources;
+            record.consents.extend(theirs.consents);
+        }
+        self.counts.entries += other.counts.entries;
+        self.counts.disclosed += other.counts.disclosed;
+        self.counts.redactions += other.counts.redactions;
+    }
+
+    /// What Consent kept back, without what is disclosed; `None` where it kept nothing back.
+    pub(crate) fn kept_back(&self) -> Option<Box<Self>> {
+        let denied = self.denied.clone();
+        (!denied.is_empty()).then(|| Box::new(Self { denied, ..Self::only() }))
     }
 
     /// Counts an entry that the upstream gave.

@@ -5,7 +5,7 @@
 
 use evidence::event::End;
 use evidence::ids::Hash;
-use gateway_core::decide::Action;
+use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::interaction::Return;
 use gateway_core::json::Doc;
@@ -22,17 +22,19 @@ use crate::problem::Problem;
 use crate::record::Intended;
 
 /// What is known of a write before it is sent.
-pub(super) struct Written<'a> {
+pub(super) struct Written {
     /// The type.
     pub(super) rtype: ResourceType,
     /// The id; none for a create.
-    pub(super) id: Option<&'a str>,
+    pub(super) id: Option<String>,
     /// Whose the resource is.
     pub(super) owners: Vec<PatientId>,
     /// The image that it replaces or deletes.
-    pub(super) before: Option<&'a ResourceFacts>,
+    pub(super) before: Option<ResourceFacts>,
     /// All images, for what is cached of them.
-    pub(super) images: &'a [&'a ResourceFacts],
+    pub(super) images: Vec<ResourceFacts>,
+    /// What Consent kept back from the criteria that found it.
+    pub(super) kept_back: Option<Box<Window>>,
 }
 
 /// The head of the answer, its body with what goes on record, and the end.
@@ -42,37 +44,41 @@ impl Writer<'_> {
     /// Forwards a write whose intent is on record.
     pub(super) async fn send(
         &self,
+        permit: &Permit,
         request: UpstreamRequest,
-        written: &Written<'_>,
+        written: Written,
         intended: Intended,
-    ) -> Result<Outcome, Problem> {
+    ) -> Outcome {
         // From here on the stored Consents may differ from the cached ones, whatever the upstream answers.
-        self.forget(written.images);
-        let answered = self.gate.upstream.forward(self.permit, request).await;
-        self.forget(written.images);
-        let (answer, window, end) = match answered {
-            Err(error) if error.may_have_arrived() => unknown(&Problem::Upstream(error), written),
+        self.forget(&written.images);
+        let answered = self.gate.upstream.forward(permit, request).await;
+        self.forget(&written.images);
+        let (answer, mut window, end) = match answered {
+            Err(error) if error.may_have_arrived() => unknown(&Problem::Upstream(error), &written),
             Err(error) => failed(&Problem::Upstream(error)),
             Ok(answer) => match answer.status {
-                200 | 201 | 204 => match self.accepted(answer, written).await {
+                200 | 201 | 204 => match self.accepted(answer, permit.action(), &written).await {
                     Ok(accepted) => accepted,
-                    Err(problem) => unknown(&problem, written),
+                    Err(problem) => unknown(&problem, &written),
                 },
                 // Accepted for later, or a gateway on the way that lost sight of it (RFC 9110, 15.3.3, 15.6.3, 15.6.5).
-                status @ (202..=299 | 502 | 504) => unknown(&Problem::UpstreamRefused { status }, written),
+                status @ (202..=299 | 502 | 504) => unknown(&Problem::UpstreamRefused { status }, &written),
                 status => failed(&Problem::UpstreamRefused { status }),
             },
         };
-        Ok(Outcome::Written { answer, window, end, intended })
+        if let Some(kept_back) = written.kept_back {
+            window.absorb(*kept_back);
+        }
+        Outcome::Written { answer, window, end, intended }
     }
 
     /// What was written goes on record with its digest; what is echoed is filtered as a read.
     ///
     /// # Errors
     /// Where the answer does not tell what is stored.
-    async fn accepted(&self, answer: UpstreamAnswer, written: &Written<'_>) -> Result<Ended, Problem> {
+    async fn accepted(&self, answer: UpstreamAnswer, action: Action, written: &Written) -> Result<Ended, Problem> {
         let mut window = Box::new(Window::only());
-        if let (Action::Delete, Some(before)) = (self.permit.action(), written.before) {
+        if let (Action::Delete, Some(before)) = (action, &written.before) {
             put_on_record(&mut window, before, &written.owners, None)?;
             return Ok((Answer::status(204), window, End::Complete));
         }
@@ -88,7 +94,7 @@ impl Writer<'_> {
         let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
         let subject = self.judge.subject(&body, doc.root(), Action::Read)?;
         let facts = &subject.facts;
-        let other_id = written.id.is_some() && facts.id.as_deref() != written.id;
+        let other_id = written.id.is_some() && facts.id != written.id;
         if facts.resource_type != written.rtype || facts.id.is_none() || other_id {
             return Err(Problem::Unfilterable("upstream-other-resource"));
         }
@@ -118,7 +124,7 @@ impl Writer<'_> {
         Ok((head, window, End::Complete))
     }
 
-    fn forget(&self, images: &[&ResourceFacts]) {
+    fn forget(&self, images: &[ResourceFacts]) {
         let facts = &self.gate.shared.facts;
         for image in images {
             match image.resource_type.as_str() {
@@ -145,14 +151,14 @@ fn failed(problem: &Problem) -> Ended {
 }
 
 /// It may have been written: what was known before goes on record, the version before among it, without a digest.
-fn unknown(problem: &Problem, written: &Written<'_>) -> Ended {
+fn unknown(problem: &Problem, written: &Written) -> Ended {
     tracing::warn!(%problem, "a write may or may not have been carried out");
     let timeout =
         matches!(problem, Problem::Upstream(UpstreamError::Timeout) | Problem::UpstreamRefused { status: 504 });
     let mut window = Window::only();
     window.unsure(&written.owners);
     // Of what has no owner the sealed request line says the name.
-    if let Some(before) = written.before.filter(|_| !written.owners.is_empty())
+    if let Some(before) = written.before.as_ref().filter(|_| !written.owners.is_empty())
         && let Err(problem) = put_on_record(&mut window, before, &written.owners, None)
     {
         tracing::error!(%problem, "the image before a write cannot be recorded");

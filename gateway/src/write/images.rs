@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gateway_core::decide::Action;
 use gateway_core::facts::{InlineLabel, ResourceFacts};
-use gateway_core::json::{Doc, Edits};
+use gateway_core::json::{Doc, Edits, Patch};
 use gateway_core::owner::{PatientId, is_fhir_id};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::rebase;
@@ -14,7 +14,7 @@ use super::references::references;
 use super::{Writer, consent_refuses, denied, refused};
 use crate::filter::{Judged, Window};
 use crate::forward::UpstreamError;
-use crate::outcome::Outcome;
+use crate::outcome::Refused;
 use crate::problem::Problem;
 use crate::read::{matches_any, too_large};
 
@@ -38,6 +38,8 @@ pub(super) struct ImageBefore {
     pub(super) references: BTreeSet<String>,
     /// The version that was decided on, as `If-Match` names it.
     pub(super) version: String,
+    /// The resource as it is stored, on the public base.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Writer<'_> {
@@ -48,7 +50,6 @@ impl Writer<'_> {
         id: Option<&str>,
         body: &[u8],
     ) -> Result<ImageAfter, Problem> {
-        let bad = |rule, sentence: &str| Problem::BadBody { status: 400, rule, sentence: sentence.to_owned() };
         let bases = self.judge.bases();
         let doc = Doc::parse(body).map_err(|error| {
             bad("body-malformed", &format!("The body is not acceptable JSON ({error}): nothing was written."))
@@ -69,6 +70,24 @@ impl Writer<'_> {
         Ok(ImageAfter { references: references(doc.root(), &facts, bases), facts, bytes })
     }
 
+    /// The operations of a JSON Patch.
+    pub(super) fn read_patch(&self, body: &[u8]) -> Result<Patch, Problem> {
+        Patch::parse(body, self.gate.shared.limits.patch_operations).map_err(Problem::Patch)
+    }
+
+    /// What a patch makes of the stored image, which the caller sees whole: he writes it as he reads it, on the public
+    /// base.
+    pub(super) fn patched(
+        &self,
+        rtype: ResourceType,
+        id: &str,
+        patch: &Patch,
+        before: &ImageBefore,
+    ) -> Result<ImageAfter, Problem> {
+        let bytes = patch.apply(&before.bytes, self.gate.shared.limits.entry).map_err(Problem::Patch)?;
+        self.image_after(rtype, Some(id), &bytes)
+    }
+
     /// The stored image that the write replaces, if the caller may see it as it is and may do this to it.
     pub(super) async fn image_before(
         &self,
@@ -76,59 +95,67 @@ impl Writer<'_> {
         id: &str,
         action: Action,
         if_match: Option<&str>,
-    ) -> Result<Result<ImageBefore, Outcome>, Problem> {
+    ) -> Result<ImageBefore, Refused> {
         let target = format!("{rtype}/{id}");
-        let answer = self.gate.upstream.facts(&target).await?;
+        let answer = self.gate.upstream.facts(&target).await.map_err(Problem::from)?;
         match answer.status {
             200 => {}
             // 400: HAPI's answer to an id that it could never have given.
-            400 | 404 | 410 => return Err(Problem::Absent),
-            status => return Err(Problem::UpstreamRefused { status }),
+            400 | 404 | 410 => return Err(Problem::Absent.into()),
+            status => return Err(Problem::UpstreamRefused { status }.into()),
         }
         let etag = answer.etag.clone();
         let body = match answer.into_json_bytes(self.gate.shared.limits.entry).await {
-            Err(UpstreamError::TooLarge) => return Ok(Err(too_large(self.judge, &target).await)),
-            body => body?,
+            Err(UpstreamError::TooLarge) => return Err(too_large(self.judge, &target).await),
+            body => body.map_err(Problem::from)?,
         };
         let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
         let read = self.judge.subject(&body, doc.root(), Action::Read)?;
         let facts = read.facts.clone();
         if facts.resource_type != rtype || facts.id.as_deref() != Some(id) {
-            return Err(Problem::Unfilterable("upstream-other-resource"));
+            return Err(Problem::Unfilterable("upstream-other-resource").into());
         }
         let mut judged = self.judge.judge(&[read, self.judge.subject(&body, doc.root(), action)?]).await?.into_iter();
         let (seen, image) = (judged.next(), judged.next());
         // A scope without `r` does not make a stored resource one that the caller must not know of.
         let rulings = self.judge.decide_all(&[(&facts, action)]).await?;
-        let Some(ruling) = rulings.into_iter().next() else { return Err(Problem::Absent) };
+        let Some(ruling) = rulings.into_iter().next() else { return Err(Problem::Absent.into()) };
         match (seen, ruling.permits()) {
             // What Consent hides from a reader is not to be learnt of by writing it.
             (Some(Judged::Hidden { owners, reasons }), true) if !owners.is_empty() => {
                 let mut window = Box::new(Window::only());
                 window.deny(&owners, &reasons);
-                Ok(Err(Outcome::Refused { problem: Problem::Absent, denied: Some(window) }))
+                Err(Refused { problem: Problem::Absent, denied: Some(window) })
             }
             (seen, true) if is_cut(seen.as_ref()) || is_cut(image.as_ref()) => Err(refused(
                 "redacted-image",
                 "Parts of this resource are redacted for you, so you may not overwrite or delete it.",
-            )),
+            )
+            .into()),
             (_, true) => {
                 let stored = facts.version.as_deref().filter(|version| is_fhir_id(version));
                 let version = etag.or_else(|| stored.map(|version| format!("W/\"{version}\"")));
-                let Some(version) = version else { return Err(Problem::Unversioned) };
+                let Some(version) = version else { return Err(Problem::Unversioned.into()) };
                 if if_match.is_some_and(|known| !matches_any(known, &version)) {
-                    return Err(Problem::VersionConflict);
+                    return Err(Problem::VersionConflict.into());
                 }
                 let references = references(doc.root(), &facts, self.judge.bases());
-                Ok(Ok(ImageBefore { references, owners: ruling.owners, facts, version }))
+                let mut edits = Edits::new();
+                rebase(doc.root(), &self.judge.bases().upstream, &self.judge.bases().public, &mut edits);
+                let bytes = edits.apply(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+                Ok(ImageBefore { references, owners: ruling.owners, facts, version, bytes })
             }
-            (Some(Judged::Shown(_)), false) => Ok(Err(consent_refuses(&ruling))),
+            (Some(Judged::Shown(_)), false) => Err(consent_refuses(&ruling)),
             (Some(Judged::Hidden { .. }) | None, false) => {
                 let denied = Some(denied(std::slice::from_ref(&ruling)));
-                Ok(Err(Outcome::Refused { problem: Problem::Absent, denied }))
+                Err(Refused { problem: Problem::Absent, denied })
             }
         }
     }
+}
+
+pub(super) fn bad(rule: &'static str, sentence: &str) -> Problem {
+    Problem::BadBody { status: 400, rule, sentence: sentence.to_owned() }
 }
 
 /// A write cannot move a record to another patient or weaken its labels (CONSENT.md, leak table, "PUT / PATCH / DELETE").

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use gateway_core::caller::ActorRef;
+use gateway_core::decide::Permit;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Value;
 use gateway_core::owner::{Owners, PatientId};
@@ -15,7 +16,7 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
 use super::{Writer, denied};
-use crate::outcome::Outcome;
+use crate::outcome::Refused;
 use crate::problem::Problem;
 
 impl Writer<'_> {
@@ -26,7 +27,7 @@ impl Writer<'_> {
         after: &BTreeSet<String>,
         before: &BTreeSet<String>,
         reach: ScopeGrant,
-    ) -> Result<Option<Outcome>, Problem> {
+    ) -> Result<(), Refused> {
         let bad = |status, rule, sentence: &str| Problem::BadBody { status, rule, sentence: sentence.to_owned() };
         let mut names = BTreeSet::new();
         for reference in after.difference(before) {
@@ -41,7 +42,8 @@ impl Writer<'_> {
                         400,
                         "reference-malformed",
                         "A reference in the body is neither Type/id nor an absolute URL nor a contained resource: nothing was written.",
-                    ));
+                    )
+                    .into());
                 }
             }
         }
@@ -56,17 +58,18 @@ impl Writer<'_> {
                 413,
                 "too-many-references",
                 "The body refers to more resources than this gateway resolves.",
-            ));
+            )
+            .into());
         }
         if names.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         match self.judge.may_refer(&names, reach).await? {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(()),
             Err(hidden) => {
                 let by_consent = hidden.iter().any(|ruling| !ruling.refusing_owners().is_empty());
                 let denied = by_consent.then(|| denied(&hidden));
-                Ok(Some(Outcome::Refused { problem: Problem::ReferenceNotVisible, denied }))
+                Err(Refused { problem: Problem::ReferenceNotVisible, denied })
             }
         }
     }

@@ -37,7 +37,7 @@ const REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 const INLINE: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label";
 
 /// An id that nothing has, of the length of another.
-fn absent(id: &str) -> String {
+pub(super) fn absent(id: &str) -> String {
     let mut absent = id.to_owned();
     absent.replace_range(absent.len() - 1.., if id.ends_with('q') { "x" } else { "q" });
     absent
@@ -62,7 +62,7 @@ pub(super) fn same(what: &str, hidden: &Answer, never: &Answer, from: &str, to: 
     Ok(())
 }
 
-fn caller(stack: &Stack, role: Role) -> Result<Fhir> {
+pub(super) fn caller(stack: &Stack, role: Role) -> Result<Fhir> {
     stack.gateway()?.fhir(stack.issuer.token(&role.claims())?)
 }
 
@@ -81,11 +81,11 @@ pub(super) async fn delete(server: &Fhir, addresses: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn label(code: &str) -> Value {
+pub(super) fn label(code: &str) -> Value {
     json!({"security": [{"system": ACT_CODE, "code": code}]})
 }
 
-fn observation(id: &str, patient: &str) -> Value {
+pub(super) fn observation(id: &str, patient: &str) -> Value {
     json!({"resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": format!("Patient/{patient}")},
         "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}, "effectiveDateTime": "2025-01-01"})
 }

@@ -5,6 +5,7 @@ mod backup;
 mod bad_bodies;
 mod bad_input;
 mod chart;
+mod conditional;
 mod crash;
 mod demo_upstream;
 mod drain;
@@ -18,6 +19,7 @@ mod mutual_tls;
 mod outages;
 mod pages;
 mod paging;
+mod patches;
 mod permitted;
 mod reload;
 pub mod runner;
@@ -137,6 +139,16 @@ pub fn tests() -> Vec<Test> {
         test!(granular::includes_match_and_what_covers_all_hides_nothing, Gateway),
         test!(granular::writes_match_before_and_after, Gateway),
         test!(granular::filters_never_lose_a_part, Gateway),
+        test!(patches::what_is_decided_is_stored, Gateway),
+        test!(patches::hidden_patches_as_absent, Gateway),
+        test!(patches::tests_tell_nothing_of_what_is_redacted, Gateway),
+        test!(patches::patches_are_guarded_as_updates, Gateway),
+        test!(conditional::creates_find_what_is_visible, Gateway),
+        test!(conditional::creates_wait_for_one_another, Gateway),
+        test!(conditional::changes_find_what_is_visible, Gateway),
+        test!(conditional::criteria_are_checked, Gateway),
+        test!(conditional::reads_since_a_date, Gateway),
+        test!(conditional::registrars_create_patients, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),

@@ -148,8 +148,10 @@ pub enum Interaction {
         /// Its parameters.
         query: SearchQuery,
     },
-    /// `POST` to the base: a batch or a transaction, as its body says.
+    /// `POST` to the base with a batch; a transaction too until its body is looked at.
     Batch,
+    /// `POST` to the base with a transaction.
+    Transaction,
     /// `$name` on the system, a type, an instance or a version
     Operation {
         /// On what.
@@ -206,7 +208,8 @@ impl Interaction {
             | Self::HistoryInstance { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. }
-            | Self::Batch => self.code(),
+            | Self::Batch
+            | Self::Transaction => self.code(),
         }
     }
 
@@ -226,6 +229,7 @@ impl Interaction {
             Self::HistoryType { .. } => "history-type",
             Self::HistorySystem { .. } => "history-system",
             Self::Batch => "batch",
+            Self::Transaction => "transaction",
             Self::Operation { .. } => "operation",
         }
     }
@@ -257,7 +261,8 @@ impl Interaction {
             | Self::SmartConfiguration
             | Self::SearchSystem { .. }
             | Self::HistorySystem { .. }
-            | Self::Batch => None,
+            | Self::Batch
+            | Self::Transaction => None,
         }
     }
 
@@ -277,7 +282,11 @@ impl Interaction {
             | Self::SearchCompartment { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. } => &[Letter::Search],
-            Self::Capabilities | Self::SmartConfiguration | Self::Batch | Self::Operation { .. } => &[],
+            Self::Capabilities
+            | Self::SmartConfiguration
+            | Self::Batch
+            | Self::Transaction
+            | Self::Operation { .. } => &[],
         }
     }
 
@@ -293,6 +302,7 @@ impl Interaction {
             | Self::Create { .. }
             | Self::ConditionalCreate { .. }
             | Self::Batch
+            | Self::Transaction
             | Self::Operation { .. } => true,
             Self::Capabilities
             | Self::SmartConfiguration
@@ -316,19 +326,20 @@ impl Interaction {
             | Self::Vread { .. }
             | Self::SearchType { .. }
             | Self::Create { .. }
+            | Self::ConditionalCreate { .. }
             | Self::Update { .. }
-            | Self::Delete { .. } => Ok(()),
-            Self::ConditionalUpdate { .. }
+            | Self::ConditionalUpdate { .. }
             | Self::Patch { .. }
             | Self::ConditionalPatch { .. }
-            | Self::ConditionalDelete { .. }
-            | Self::ConditionalCreate { .. }
-            | Self::SearchSystem { .. }
+            | Self::Delete { .. }
+            | Self::ConditionalDelete { .. } => Ok(()),
+            Self::SearchSystem { .. }
             | Self::SearchCompartment { .. }
             | Self::HistoryInstance { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. }
             | Self::Batch
+            | Self::Transaction
             | Self::Operation { .. } => Err(Refusal::NotServed(self.name())),
         }
     }

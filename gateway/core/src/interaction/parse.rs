@@ -1,6 +1,6 @@
 //! From method, path, query and headers to an interaction.
 
-use super::prefer::{Preferences, is_json, require_json};
+use super::prefer::{Preferences, is_json, is_json_patch, require_json};
 use super::query::SearchQuery;
 use super::refusal::Refusal;
 use super::{Interaction, OperationLevel, Via};
@@ -139,12 +139,31 @@ impl Interaction {
         require_json(headers.accept, &query)?;
         Preferences::parse(headers.prefer)?;
         let interaction = route(method, &segments, query, headers)?;
-        if matches!(interaction, Self::Create { .. } | Self::Update { .. } | Self::ConditionalCreate { .. })
-            && !headers.content_type.is_some_and(is_json)
-        {
-            return Err(Refusal::ContentType);
-        }
+        interaction.takes(headers.content_type)?;
         Ok(interaction)
+    }
+}
+
+impl Interaction {
+    /// Refuses a body of another kind than the interaction takes. Of the three forms of a patch only JSON Patch is one
+    /// whose outcome is computed here; FHIRPath Patch, which comes as FHIR JSON, is refused by name.
+    fn takes(&self, content_type: Option<&str>) -> Result<(), Refusal> {
+        let json = content_type.is_some_and(is_json);
+        match self {
+            Self::Create { .. }
+            | Self::Update { .. }
+            | Self::ConditionalCreate { .. }
+            | Self::ConditionalUpdate { .. }
+                if !json =>
+            {
+                Err(Refusal::ContentType)
+            }
+            Self::Patch { .. } | Self::ConditionalPatch { .. } if json => Err(Refusal::NotServed("FHIRPath Patch")),
+            Self::Patch { .. } | Self::ConditionalPatch { .. } if !content_type.is_some_and(is_json_patch) => {
+                Err(Refusal::ContentType)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -116,6 +116,19 @@ pub fn is_json(content_type: &str) -> bool {
     })
 }
 
+/// Whether a content type is that of a JSON Patch (RFC 6902, 6).
+pub(super) fn is_json_patch(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    essence.eq_ignore_ascii_case("application/json-patch+json")
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            Some(_) | None => true,
+        })
+}
+
 /// One range of an `Accept` header.
 fn accepts_json(range: &str) -> bool {
     let (essence, parameters) = range.split_once(';').unwrap_or((range, ""));

@@ -19,7 +19,9 @@ fn rows(text: &str) -> impl Iterator<Item = &str> {
 fn describe(interaction: &Interaction) -> String {
     let via = |via: &Via| if *via == Via::Get { "get" } else { "post" };
     let (words, query): (String, Option<&SearchQuery>) = match interaction {
-        Interaction::Capabilities | Interaction::SmartConfiguration | Interaction::Batch => (String::new(), None),
+        Interaction::Capabilities | Interaction::SmartConfiguration | Interaction::Batch | Interaction::Transaction => {
+            (String::new(), None)
+        }
         Interaction::Read { rtype, id }
         | Interaction::Update { rtype, id }
         | Interaction::Patch { rtype, id }

@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod edit;
 mod parser;
+pub mod patch;
 pub mod tape;
 
 #[cfg(test)]
@@ -14,4 +15,5 @@ mod tests;
 pub use bundle::{BEGINNING, BundleScanner, Piece, ScanError, ScanLimits};
 pub use edit::{EditError, Edits, Removal, quoted};
 pub use parser::{JsonError, JsonFault, Limits};
+pub use patch::{Patch, PatchError};
 pub use tape::{Doc, Kind, Member, Value};

@@ -106,6 +106,13 @@ fn nothing_to_remove_means_nothing_changes() {
 }
 
 #[test]
+fn lists_of_lists_hide_nothing() {
+    let (bytes, present) = redacted(r#"{"resourceType":"Patient","name":[[{"x":1.5,"y":2}]]}"#, &["Patient.name.x"]);
+    assert_eq!(present, ["Patient.name.x"]);
+    assert!(!bytes.contains("1.5") && bytes.contains(r#"[[{"y":2}]]"#), "{bytes}");
+}
+
+#[test]
 fn identity_stays_and_nonsense_is_refused() {
     use RedactError::{MustStay, NotAPath};
     for (path, error) in [

@@ -1,0 +1,204 @@
+//! Criteria: what a conditional write is about is found as the caller's own search would find it (CONSENT.md, leak table,
+//! "conditional create / update / delete / patch"; ADR 0048). What he does not see matches nothing.
+
+use bytes::Bytes;
+use gateway_core::decide::Action;
+use gateway_core::interaction::{Return, SearchQuery};
+use gateway_core::json::{Doc, Edits, Value, quoted};
+use gateway_core::owner::is_fhir_id;
+use gateway_core::resource_type::ResourceType;
+
+use super::images::bad;
+use super::{Act, Change, Deed, Settled, Which, Writer, not_permitted};
+use crate::filter::Window;
+use crate::outcome::{Answer, Outcome, Refused};
+use crate::problem::Problem;
+use crate::search;
+
+/// What criteria find among what the caller sees.
+pub(super) enum Found {
+    Nobody,
+    One(Box<There>),
+    Several,
+}
+
+/// What they find, and what Consent kept back from them.
+pub(super) struct Matches {
+    pub(super) found: Found,
+    pub(super) kept_back: Option<Box<Window>>,
+}
+
+/// The one resource that matches, as a search shows it to the caller.
+pub(super) struct There {
+    pub(super) id: String,
+    version: Option<String>,
+    location: String,
+    window: Box<Window>,
+}
+
+const THERE: &[u8] =
+    br#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","details":{"text":"It is there already: nothing was written."}}]}"#;
+
+impl There {
+    /// The answer to a conditional create that has nothing to do.
+    pub(super) fn outcome(self, returns: Option<Return>) -> Outcome {
+        let mut window = self.window;
+        match returns {
+            Some(Return::Minimal) => window.bytes.clear(),
+            Some(Return::OperationOutcome) => window.bytes = THERE.to_vec(),
+            Some(Return::Representation) | None => {}
+        }
+        // What was taken out of it is not what the server's validator names.
+        let whole = window.counts().redactions == 0;
+        let etag = self.version.filter(|_| whole).map(|version| format!("W/\"{version}\""));
+        Outcome::Whole { answer: Answer { etag, location: Some(self.location), ..Answer::status(200) }, window }
+    }
+}
+
+impl Writer<'_> {
+    /// Finds what a change is about.
+    pub(super) async fn settle(&self, change: Change) -> Result<Settled, Refused> {
+        let to = |rtype, act, kept_back| Ok(Settled::Do(Deed { rtype, act, kept_back }));
+        match change {
+            Change::Create { rtype, body, unless: None } => to(rtype, Act::Create { body }, None),
+            Change::Create { rtype, body, unless: Some(criteria) } => {
+                let after = self.image_after(rtype, None, &body)?;
+                if self.judge.refuses_outright(&after.facts, Action::Create) {
+                    return Err(not_permitted().into());
+                }
+                let Matches { found, kept_back } = self.matches(rtype, &criteria).await?;
+                match found {
+                    Found::Nobody => to(rtype, Act::Create { body }, kept_back),
+                    Found::One(there) => Ok(Settled::There(there)),
+                    Found::Several => Err(not_selective(kept_back)),
+                }
+            }
+            Change::Update { rtype, which: Which::Id(id), body, if_match } => {
+                to(rtype, Act::Update { id, body, if_match }, None)
+            }
+            Change::Update { rtype, which: Which::Criteria(criteria), body, if_match } => {
+                self.settle_update(rtype, &criteria, body, if_match).await
+            }
+            Change::Patch { rtype, which, body, if_match } => {
+                let (id, kept_back) = self.one(rtype, which).await?;
+                to(rtype, Act::Patch { id, body, if_match }, kept_back)
+            }
+            Change::Delete { rtype, which, if_match } => {
+                let (id, kept_back) = self.one(rtype, which).await?;
+                to(rtype, Act::Delete { id, if_match }, kept_back)
+            }
+        }
+    }
+
+    /// FHIR R4 §3.1.0.4.3: none is a create, one an update, several neither. Where the body brings an id and nothing
+    /// matches it would be an update of an id that is not there, which is no more served than `PUT [type]/[id]` of one.
+    async fn settle_update(
+        &self,
+        rtype: ResourceType,
+        criteria: &SearchQuery,
+        body: Bytes,
+        if_match: Option<String>,
+    ) -> Result<Settled, Refused> {
+        let own = {
+            let doc = Doc::parse(&body).map_err(|_| bad("body-malformed", "The body is not acceptable JSON."))?;
+            doc.root().str_at("id").map(std::borrow::Cow::into_owned)
+        };
+        let Matches { found, kept_back } = self.matches(rtype, criteria).await?;
+        let act = match (found, own) {
+            (Found::Several, _) => return Err(not_selective(kept_back)),
+            (Found::Nobody, Some(_)) => return Err(Refused::from(Problem::Absent).beside(kept_back)),
+            (Found::Nobody, None) if if_match.is_some() => {
+                return Err(Refused::from(Problem::VersionConflict).beside(kept_back));
+            }
+            (Found::Nobody, None) => Act::Create { body },
+            (Found::One(there), Some(own)) if own == there.id => Act::Update { id: there.id, body, if_match },
+            (Found::One(_), Some(_)) => {
+                let other = bad("body-other-id", "The body's id is not that of the resource that matches.");
+                return Err(Refused::from(other).beside(kept_back));
+            }
+            (Found::One(there), None) => {
+                let body = with_id(&body, &there.id)?;
+                Act::Update { id: there.id, body, if_match }
+            }
+        };
+        Ok(Settled::Do(Deed { rtype, act, kept_back }))
+    }
+
+    /// The one resource that a patch or a delete is about.
+    async fn one(&self, rtype: ResourceType, which: Which) -> Result<(String, Option<Box<Window>>), Refused> {
+        let criteria = match which {
+            Which::Id(id) => return Ok((id, None)),
+            Which::Criteria(criteria) => criteria,
+        };
+        let Matches { found, kept_back } = self.matches(rtype, &criteria).await?;
+        match found {
+            Found::Nobody => Err(Refused::from(Problem::Absent).beside(kept_back)),
+            Found::One(there) => Ok((there.id, kept_back)),
+            Found::Several => Err(not_selective(kept_back)),
+        }
+    }
+
+    /// Searches by the criteria, to the end.
+    pub(super) async fn matches(&self, rtype: ResourceType, criteria: &SearchQuery) -> Result<Matches, Refused> {
+        let permit = self.permit(Action::Search, rtype)?;
+        let cursors = self.gate.shared.cursors.under(self.asked.policy_digest.to_string());
+        let handling = gateway_core::interaction::Handling::Strict;
+        let asked = search::Asked { rtype, query: criteria, handling, cursors, traceparent: self.traceparent.clone() };
+        let mut answer = search::by_criteria(self.gate, self.judge.clone(), permit, asked).await?;
+        let mut all = Box::new(Window::only());
+        loop {
+            let mut window = match answer.next_window().await {
+                // As many as that are several, whoever may see them.
+                Err(Problem::Unfilterable("search-too-large")) => return Err(not_selective(None)),
+                window => window?,
+            };
+            let last = window.is_last();
+            all.bytes.append(&mut window.bytes);
+            all.absorb(window);
+            if last {
+                break;
+            }
+        }
+        let unreadable = || Problem::Unfilterable("upstream-malformed-entry");
+        let (total, first) = {
+            let doc = Doc::parse(&all.bytes).map_err(|_| unreadable())?;
+            let total: u64 =
+                doc.root().get("total").and_then(|total| total.raw_str().parse().ok()).ok_or_else(unreadable)?;
+            (total, first(doc.root()))
+        };
+        match (total, first) {
+            (0, _) => Ok(Matches { found: Found::Nobody, kept_back: all.kept_back() }),
+            (1, Some((id, version, bytes))) => {
+                let version = version.filter(|version| is_fhir_id(version));
+                let history = version.as_ref().map(|version| format!("/_history/{version}")).unwrap_or_default();
+                let location = self.judge.bases().public.join(&format!("{rtype}/{id}{history}"));
+                let kept_back = all.kept_back();
+                all.bytes = bytes;
+                let there = There { id, version, location, window: all };
+                Ok(Matches { found: Found::One(Box::new(there)), kept_back })
+            }
+            (1, None) => Err(unreadable().into()),
+            (_, _) => Ok(Matches { found: Found::Several, kept_back: all.kept_back() }),
+        }
+    }
+}
+
+/// Id, version and bytes of the first match of a filtered searchset.
+fn first(bundle: Value<'_>) -> Option<(String, Option<String>, Vec<u8>)> {
+    let resource = bundle.get("entry")?.items().next()?.get("resource")?;
+    let version = resource.get("meta").and_then(|meta| meta.str_at("versionId"));
+    Some((resource.str_at("id")?.into_owned(), version.map(std::borrow::Cow::into_owned), resource.raw().to_vec()))
+}
+
+/// The body with the id that it was found to be about.
+fn with_id(body: &[u8], id: &str) -> Result<Bytes, Problem> {
+    let failed = || bad("body-malformed", "The body is not acceptable JSON.");
+    let doc = Doc::parse(body).map_err(|_| failed())?;
+    let mut edits = Edits::new();
+    edits.insert_member(doc.root(), "id", quoted(id).as_bytes());
+    edits.apply(body).map(Bytes::from).map_err(|_| failed())
+}
+
+fn not_selective(kept_back: Option<Box<Window>>) -> Refused {
+    Refused::from(Problem::NotSelective).beside(kept_back)
+}
