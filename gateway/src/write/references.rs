@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use gateway_core::caller::ActorRef;
-use gateway_core::decide::Permit;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Value;
 use gateway_core::owner::{Owners, PatientId};
