@@ -6,7 +6,7 @@ use gateway_core::caller::{ActorRef, Caller};
 use gateway_core::coding::Coding;
 use gateway_core::consent::actors::{Identity, Membership, Memberships};
 use gateway_core::consent::{self, r4};
-use gateway_core::decide::{Action, ConsentFacts, PatientConsents, Question, decide};
+use gateway_core::decide::{Action, ConsentFacts, PatientConsents, PatientLinksFound, Question, decide};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::labels::LabelSets;
@@ -136,6 +136,7 @@ fn facts(case: &Value) -> Result<ConsentFacts, NotACase> {
         resolved: memberships.get("resolved") != Some(&Value::Bool(false)),
         edges: edges.collect(),
         identities: identities.collect(),
+        listed: None,
     };
     let objects = |key: &str| case.get(key).and_then(Value::as_object).into_iter().flatten();
     let patients = objects("consents").map(|(id, row)| {
@@ -153,6 +154,7 @@ fn facts(case: &Value) -> Result<ConsentFacts, NotACase> {
     Ok(ConsentFacts {
         patients: patients.collect::<Result<BTreeMap<_, _>, NotACase>>()?,
         memberships: memberships.into(),
+        links: PatientLinksFound::default(),
         outgoing: outgoing.collect(),
     })
 }

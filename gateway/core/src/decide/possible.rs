@@ -227,5 +227,6 @@ fn bare(resource_type: ResourceType, patient: &PatientId) -> ResourceFacts {
         references: Vec::new(),
         inline_labels: Vec::new(),
         has_narrative: false,
+        filters: Vec::new(),
     }
 }
