@@ -1,5 +1,6 @@
 //! `cargo oracle -- --cases N --seed S`: asks engine and oracle the same generated questions.
 //!
+//! `--first 1` stops at the first difference and counts no coverage; `--print NUMBER` shows a case.
 //! Exit 0: no difference, coverage reached. Exit 1: a difference (shrunk, as JSON) or coverage that is missing.
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ struct Asked {
     seed: u64,
     show: usize,
     print: Option<u64>,
+    first: bool,
 }
 
 fn main() -> ExitCode {
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         Err(why) => {
             let _ = writeln!(
                 io::stderr(),
-                "{why}\nusage: oracle-compare [--cases N] [--seed S] [--show N] [--print NUMBER]"
+                "{why}\nusage: oracle-compare [--cases N] [--seed S] [--show N] [--first 1] [--print NUMBER]"
             );
             return ExitCode::from(64);
         }
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Asked, String> {
-    let mut asked = Asked { cases: 1_000_000, seed: 1, show: SHOWN, print: None };
+    let mut asked = Asked { cases: 1_000_000, seed: 1, show: SHOWN, print: None, first: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let number =
@@ -55,6 +57,7 @@ fn arguments() -> Result<Asked, String> {
             "--cases" => asked.cases = number,
             "--seed" => asked.seed = number,
             "--show" => asked.show = usize::try_from(number).unwrap_or(SHOWN),
+            "--first" => asked.first = number == 1,
             "--print" => asked.print = Some(number),
             other => return Err(format!("{other} is not known")),
         }
@@ -76,6 +79,11 @@ fn run(asked: &Asked) -> io::Result<bool> {
         let case = generate::case(asked.seed, number);
         writeln!(out, "{case:#}")?;
         return Ok(difference(&case).is_none());
+    }
+    if asked.first {
+        let found = first(asked);
+        writeln!(out, "{found:?}")?;
+        return Ok(found.is_none());
     }
     let begun = Instant::now();
     let threads = thread::available_parallelism().map_or(1, |threads| u64::try_from(threads.get()).unwrap_or(1));
@@ -110,6 +118,11 @@ fn run(asked: &Asked) -> io::Result<bool> {
         all.faults.len()
     )?;
     Ok(all.different.is_empty() && missing.is_empty() && all.faults.is_empty() && all.coverage.cases == asked.cases)
+}
+
+/// The first case on which the two differ, or that is none; nothing is counted.
+fn first(asked: &Asked) -> Option<u64> {
+    (0..asked.cases).find(|number| !matches!(both(&generate::case(asked.seed, *number)), Ok(Ok(_))))
 }
 
 fn share(asked: &Asked, thread: u64, threads: u64) -> Found {

@@ -194,10 +194,12 @@ fn data_matches(stated: &Value, question: &Question<'_>) -> Truth {
         }
         _ => {
             let authors = authors(resource, bases);
-            let kind = |reference: &str| reference.split_once('/').map(|(kind, _)| kind.to_owned());
+            let here = |reference: &&str| !reference.contains(':');
+            let kind = |reference: &str| Some(reference).filter(here)?.split_once('/').map(|(kind, _)| kind.to_owned());
             // An author of another type (a PractitionerRole for a Practitioner) may be the same.
-            let another =
-                |author: &Option<String>| author.as_deref().is_some_and(|author| kind(author) == kind(&named));
+            let another = |author: &Option<String>| {
+                author.as_deref().is_some_and(|author| kind(author).is_some() && kind(author) == kind(&named))
+            };
             let unknown = authors.is_empty() || !authors.iter().all(another);
             let found = Truth::of(authors.contains(&Some(named.clone())));
             if unknown { found.max(Truth::Unknown) } else { found }

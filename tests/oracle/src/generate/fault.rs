@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::random::Random;
 
 /// The faults, by name.
-const FAULTS: &[&str] = &[
+pub const FAULTS: &[&str] = &[
     "unknown-element",
     "null",
     "empty-array",
@@ -31,6 +31,11 @@ const FAULTS: &[&str] = &[
 /// Puts one fault into a Consent.
 pub(super) fn spoil(random: &mut Random, consent: &mut Value) {
     let fault = random.text(FAULTS);
+    spoil_with(random, fault, consent);
+}
+
+/// Puts that fault into a Consent.
+pub fn spoil_with(random: &mut Random, fault: &str, consent: &mut Value) {
     let deep = random.chance(60);
     let Some(top) = consent.as_object_mut() else { return };
     match fault {

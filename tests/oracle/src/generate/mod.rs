@@ -2,7 +2,7 @@
 
 mod asker;
 mod consent;
-mod fault;
+pub mod fault;
 mod pools;
 pub mod random;
 mod resource;
