@@ -59,9 +59,8 @@ struct Consented {
 impl Consented {
     fn new() -> Result<Self> {
         let patient = PatientId::parse(data::PATIENT).map_err(|_| anyhow!("the patient's id is none"))?;
-        let text = serde_json::to_vec(&consent())?;
-        let doc = Doc::parse(&text)?;
-        let consent = r4::read(&doc.root()).map_err(|unusable| anyhow!("the measured Consent is not understood: {unusable}"))?;
+        let consent =
+            r4::read(&consent()).map_err(|unusable| anyhow!("the measured Consent is not understood: {unusable}"))?;
         let recorded = PatientConsents::Recorded(Arc::from([Ok(consent)]));
         let facts = ConsentFacts { patients: BTreeMap::from([(patient, recorded)]), ..ConsentFacts::default() };
         let base = BaseUrl::parse("https://gateway.example/fhir")?;
@@ -175,7 +174,9 @@ pub async fn tokens(bench: &Bench) -> Measured {
         Line::new(7, "token check, warm", ours)
             .beside(Beside::measured("jsonwebtoken, ES256, verified each time", theirs))
             .goal("≤ 2 µs", ours.median <= 2e-6)
-            .note("Row 7: from the header's text to the caller; lifetime and the key's standing are looked at each time."),
+            .note(
+                "Row 7: from the header's text to the caller; lifetime and the key's standing are looked at each time.",
+            ),
     ])
 }
 
