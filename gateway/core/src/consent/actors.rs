@@ -101,6 +101,7 @@ impl Identities {
         // An identifier that belongs to no known resource could belong to any.
         let identified = |actor: &ActorRef| match actor {
             ActorRef::Reference(_) => true,
+            ActorRef::Identifier { system, .. } if system.as_deref() == Some(take::PARTICIPATION) => true,
             ActorRef::Identifier { .. } => steps.iter().any(|(from, _, _)| from == actor),
         };
         if !identities.known.keys().all(identified) {

@@ -60,6 +60,8 @@ fn any_in_period(
 /// What a Consent answers; `None` = not applicable.
 pub fn evaluate(consent: &Consent, inquiry: &Inquiry<'_>) -> Option<Answer> {
     let Body::Active { root, scope } = &consent.body else { return None };
+    let newer_types = matches!(scope, Scope::Categories(_));
+    let inquiry = &Inquiry { newer_types, ..*inquiry };
     let mut matching = Vec::new();
     collect(root, &Effective::default(), inquiry, &mut Vec::new(), &mut matching);
     let deepest = matching.iter().map(|answer| answer.depth).max()?;

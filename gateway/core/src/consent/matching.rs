@@ -43,6 +43,8 @@ pub struct Inquiry<'a> {
     pub resource: &'a ResourceFacts,
     /// Its labels, or those of one of its elements.
     pub labels: &'a Labels,
+    /// Whether the Consent is of R5, so that it may name types that R4 does not have.
+    pub newer_types: bool,
     /// What for; `None` = unknown.
     pub purpose: Option<&'a Coding>,
     /// When.
@@ -120,8 +122,8 @@ impl<'a> Effective<'a> {
             (Element::Action, self.actions.map(|actions| action(actions, inquiry.action))),
             (Element::SecurityLabel, self.security_labels.map(|labels| security_label(labels, inquiry, effect))),
             (Element::Purpose, self.purposes.map(|purposes| purpose(purposes, inquiry.purpose))),
-            (Element::Class, self.classes.map(|classes| class(classes, inquiry.resource))),
-            (Element::DocumentType, self.document_types.map(|types| class(types, inquiry.resource))),
+            (Element::Class, self.classes.map(|classes| class(classes, inquiry))),
+            (Element::DocumentType, self.document_types.map(|types| class(types, inquiry))),
             (Element::Code, self.codes.map(|codes| code(codes, inquiry.resource))),
             (Element::DataPeriod, self.data_period.map(|period| data_period(period, inquiry))),
             (Element::Data, self.data.map(|data| data_relation(data, inquiry))),
@@ -178,9 +180,14 @@ fn purpose(stated: &[Coding], asked: Option<&Coding>) -> Truth {
 }
 
 /// A resource type, a profile or a document class.
-fn class(stated: &[Coding], resource: &ResourceFacts) -> Truth {
+fn class(stated: &[Coding], inquiry: &Inquiry<'_>) -> Truth {
+    let resource = inquiry.resource;
+    let named = |code: &str| match inquiry.newer_types {
+        true => ResourceType::parse_any(code),
+        false => ResourceType::parse(code),
+    };
     Truth::any(stated.iter().map(|class| match class.system.as_deref() {
-        Some(system) if RESOURCE_TYPES.contains(&system) => match ResourceType::parse_any(&class.code) {
+        Some(system) if RESOURCE_TYPES.contains(&system) => match named(&class.code) {
             Ok(resource_type) => Truth::from(resource_type == resource.resource_type),
             Err(_) => Truth::Unknown,
         },

@@ -94,6 +94,7 @@ impl<'a> Session<'a> {
             action,
             resource,
             labels,
+            newer_types: false,
             purpose: None,
             now: self.now,
             outgoing: &self.facts.outgoing,

@@ -9,7 +9,7 @@ use crate::reference::{Bases, Target};
 
 /// The system of the node between a member and its CareTeam or Group, which carries the member's own period; no
 /// resource bears such an identifier.
-const PARTICIPATION: &str = "urn:sealgate:participation";
+pub(super) const PARTICIPATION: &str = "urn:sealgate:participation";
 
 impl Memberships {
     /// Takes what one resource tells of who belongs to whom: a PractitionerRole, an Organization, a CareTeam, a Group,
