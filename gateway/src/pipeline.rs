@@ -111,7 +111,8 @@ async fn serve(
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
             let cursors = shared.cursors.under(rules.digest.to_string());
-            let asked = search::Asked { rtype, query: &query, handling: preferences.handling, cursors, traceparent };
+            let handling = preferences.handling;
+            let asked = search::Asked { rtype, query: &query, handling, cursors, rules, traceparent };
             search(gate, judge, permit, asked).await
         }
         Verb::Write { change } => {
@@ -161,14 +162,14 @@ enum Verb {
 impl Verb {
     fn of(interaction: Interaction, body: Bytes, incoming: &Incoming) -> Result<Self, Problem> {
         let header = |name: &str| incoming.header(name).map(|value| value.map(ToOwned::to_owned));
-        let wanted = |rtype, id, version| {
+        let wanted = |rtype, id, version, trim| {
             let if_none_match = header("if-none-match")?;
-            Ok(Self::Read { wanted: Wanted { rtype, id, version, if_none_match, traceparent: None } })
+            Ok(Self::Read { wanted: Wanted { rtype, id, version, trim, if_none_match, traceparent: None } })
         };
         let name = interaction.name();
         match interaction {
-            Interaction::Read { rtype, id } => wanted(rtype, id, None),
-            Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
+            Interaction::Read { rtype, id, trim } => wanted(rtype, id, None, trim),
+            Interaction::Vread { rtype, id, version, trim } => wanted(rtype, id, Some(version), trim),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
             Interaction::Create { rtype } => {
                 no_other_precondition(incoming)?;

@@ -19,3 +19,4 @@ pub mod resource_type;
 pub mod rewrite;
 pub mod scope;
 pub mod search_match;
+pub mod trim;

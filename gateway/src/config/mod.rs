@@ -114,6 +114,10 @@ pub struct Limits {
     pub window_entries: usize,
     /// References of a written body that are resolved.
     pub references: usize,
+    /// Steps of one chained parameter or `_has`.
+    pub chain_steps: usize,
+    /// Resources that one step may find.
+    pub chain_results: usize,
     /// Requests at work.
     pub concurrent_requests: usize,
     /// For a client's head.

@@ -104,6 +104,11 @@ pub(super) struct RawLimits {
     /// References of one written body that are resolved before it is forwarded; default 256.
     #[schemars(range(min = 1))]
     pub(super) references: Option<u32>,
+    /// Steps of one chained parameter or `_has`; default 3, 0 refuses all.
+    pub(super) chain_steps: Option<u32>,
+    /// Resources that one step of a chain may find; default 500.
+    #[schemars(range(min = 1))]
+    pub(super) chain_results: Option<u32>,
     /// Requests at work at the same time; default 1024.
     #[schemars(range(min = 1))]
     pub(super) concurrent_requests: Option<u32>,

@@ -4,6 +4,7 @@ mod audit_feed;
 mod backup;
 mod bad_bodies;
 mod bad_input;
+mod chains;
 mod chart;
 mod crash;
 mod demo_upstream;
@@ -22,6 +23,7 @@ mod reload;
 pub mod runner;
 pub mod telemetry;
 mod told;
+mod trim;
 mod us_core;
 mod us_core_table;
 mod wrong_answers;
@@ -135,6 +137,14 @@ pub fn tests() -> Vec<Test> {
         test!(granular::includes_match_and_what_covers_all_hides_nothing, Gateway),
         test!(granular::writes_match_before_and_after, Gateway),
         test!(granular::filters_never_lose_a_part, Gateway),
+        test!(trim::trimmed_as_the_server_trims, Gateway),
+        test!(trim::trimming_opens_nothing, Gateway),
+        test!(trim::counts_count_what_is_visible, Gateway),
+        test!(trim::every_page_is_trimmed, Gateway),
+        test!(chains::chains_find_what_the_server_finds, Gateway),
+        test!(chains::hidden_joins_as_absent, Gateway),
+        test!(chains::steps_are_limited, Gateway),
+        test!(chains::hidden_is_no_bridge, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),
