@@ -121,7 +121,7 @@ fn described(resource: &Value, name: &str) -> Value {
 
 fn served_parameter(parameter: &Value) -> bool {
     let name = parameter.get("name").and_then(Value::as_str).unwrap_or_default();
-    !matches!(name, "_filter" | "_content" | "_text" | "_list" | "_query" | "_has")
+    !matches!(name, "_filter" | "_content" | "_text" | "_list" | "_query")
 }
 
 /// The authorization server's endpoints, as its discovery document names them.

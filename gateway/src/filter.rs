@@ -5,6 +5,7 @@ mod entry;
 mod judge;
 mod looks;
 mod pages;
+mod trim;
 mod window;
 
 pub use bundle::{Links, SearchAnswer, SearchPlan};
@@ -13,4 +14,5 @@ pub use judge::Judge;
 pub(crate) use judge::{Judged, Shown};
 pub use looks::Looks;
 pub use pages::Pages;
+pub(crate) use trim::trimmed;
 pub use window::{NotRecordable, WRITE_UNKNOWN, Window};

@@ -21,6 +21,7 @@ pub mod forward;
 pub mod gate;
 pub mod gather;
 pub mod interpret;
+mod join;
 pub mod journal;
 pub mod keys;
 pub mod organisation;

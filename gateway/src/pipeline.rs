@@ -109,12 +109,13 @@ async fn serve(
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
             let cursors = shared.cursors.under(rules.digest.to_string());
-            let asked = search::Asked { rtype, query: &query, handling: preferences.handling, cursors, traceparent };
+            let handling = preferences.handling;
+            let asked = search::Asked { rtype, query: &query, handling, cursors, rules, traceparent, fresh: false };
             search(gate, judge, permit, asked).await
         }
         Verb::Write { change } => {
             let returns = preferences.returns;
-            let writer = Writer { gate, judge: &judge, access, asked, returns, traceparent };
+            let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent };
             writer.write(change).await
         }
     }
@@ -142,10 +143,10 @@ enum Verb {
 impl Verb {
     fn of(interaction: Interaction, body: Bytes, incoming: &Incoming) -> Result<Self, Problem> {
         let header = |name: &str| incoming.header(name).map(|value| value.map(ToOwned::to_owned));
-        let wanted = |rtype, id, version| {
+        let wanted = |rtype, id, version, trim| {
             let (if_none_match, if_modified_since) = (header("if-none-match")?, header("if-modified-since")?);
             Ok(Self::Read {
-                wanted: Wanted { rtype, id, version, if_none_match, if_modified_since, traceparent: None },
+                wanted: Wanted { rtype, id, version, trim, if_none_match, if_modified_since, traceparent: None },
             })
         };
         let name = interaction.name();
@@ -154,8 +155,8 @@ impl Verb {
             Ok(Self::Write { change })
         };
         match interaction {
-            Interaction::Read { rtype, id } => wanted(rtype, id, None),
-            Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
+            Interaction::Read { rtype, id, trim } => wanted(rtype, id, None, trim),
+            Interaction::Vread { rtype, id, version, trim } => wanted(rtype, id, Some(version), trim),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
             Interaction::Create { rtype } => change(Change::Create { rtype, body, unless: None }),
             Interaction::ConditionalCreate { rtype, criteria } => {

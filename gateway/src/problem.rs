@@ -65,6 +65,9 @@ pub enum Problem {
         /// HTTP status: 504 where the upstream did not answer in time, else 502.
         status: u16,
     },
+    /// A step of a chained parameter or `_has` finds more than is joined.
+    #[error("a chained search finds too much")]
+    TooCostly,
     /// The upstream refused; the codes of its reasons stay in the log.
     #[error("the upstream refused the write with status {status}")]
     UpstreamRefused {
@@ -195,6 +198,12 @@ impl Problem {
                 "not-found",
                 "reference-not-visible",
                 "The body refers to a resource that is not there, or that you may not see: nothing was written.",
+            ),
+            Self::TooCostly => row(
+                422,
+                "too-costly",
+                "chain-too-costly",
+                "A chained parameter or _has of this search finds too many resources: narrow it, or search in two steps.",
             ),
             Self::Unversioned => row(
                 502,

@@ -7,9 +7,10 @@ use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::resource_type::ResourceType;
+use gateway_core::trim::Trim;
 use sha2::{Digest as _, Sha256};
 
-use crate::filter::{Judge, Judged, Shown, Window};
+use crate::filter::{Judge, Judged, Shown, Window, trimmed};
 use crate::forward::{UpstreamError, UpstreamRequest};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome, Refused};
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub id: String,
     /// The version, for a vread.
     pub version: Option<String>,
+    /// How much of it.
+    pub trim: Trim,
     /// `If-None-Match`.
     pub if_none_match: Option<String>,
     /// `If-Modified-Since`; it does not count beside `If-None-Match`.
@@ -108,7 +111,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     if unchanged {
         answer.status = 304;
     } else {
-        window.bytes = bytes;
+        window.bytes = trimmed(bytes, &wanted.trim)?;
     }
     Ok(Outcome::Whole { answer, window })
 }

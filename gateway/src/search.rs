@@ -5,19 +5,21 @@ use gateway_core::interaction::{CheckedSearch, Handling, KnownParams, Param, Ref
 use gateway_core::owner::{PatientId, owner_params};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
+use gateway_core::trim::Trim;
 
 use crate::cursor::{Cursors, LONGEST, Position};
 use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
-use crate::{clock, random};
+use crate::rules::Rules;
+use crate::{clock, join, random};
 
 /// The page size where the client names none, and the largest.
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 1_000;
 /// The upstream's page size where a search is read to its end.
-const UPSTREAM_PAGE: u32 = 250;
+pub(crate) const UPSTREAM_PAGE: u32 = 250;
 
 /// The paging parameter of our own links.
 pub const CURSOR: &str = "_cursor";
@@ -39,26 +41,20 @@ pub struct Asked<'a> {
     pub handling: Handling,
     /// Makes and opens paging links, under the rules of this request.
     pub cursors: Cursors,
+    /// What the organisation allows, where a search takes others.
+    pub rules: &'a Rules,
     /// The trace to pass on.
     pub traceparent: Option<String>,
+    /// Whether the FHIR server is not to answer from a cache of its own.
+    pub fresh: bool,
 }
 
 /// Searches, and answers with the first window and the maker of further ones.
 pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<Outcome, Problem> {
     let known = gate.shared.capabilities.known()?;
-    let (mut plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
-    let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
-    plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
-    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
-    match pages.open(&permit, plan.target.clone()).await? {
-        200 => {}
-        // An upstream forgets its paging state after a while.
-        404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
-        400 | 422 => return Err(not_accepted()),
-        status => return Err(Problem::UpstreamRefused { status }),
-    }
-    let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
-    let mut rest = Box::new(SearchAnswer::new(judge, permit, pages, plan, links));
+    let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
+    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype, shown.clone());
+    let mut rest = Box::new(answer(gate, judge, permit, &asked, (plan, &shown), links).await?);
     let first = Box::new(rest.next_window().await?);
     let answer = Answer::status(200);
     Ok(match first.last {
@@ -71,7 +67,8 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
 /// shown and all of them counted. Every parameter must be one that narrows, and known: one that is passed over would let
 /// the criteria match more.
 pub async fn by_criteria(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<SearchAnswer, Problem> {
-    const RESULTS: [&str; 7] = ["_count", "_cursor", "_include", "_revinclude", "_sort", "_summary", "_total"];
+    const RESULTS: [&str; 8] =
+        ["_count", "_cursor", "_elements", "_include", "_revinclude", "_sort", "_summary", "_total"];
     let result = RESULTS.iter().find(|name| asked.query.params().iter().any(|param| param.name == **name));
     if let Some(name) = result {
         return Err(Problem::Uninterpretable(Refusal::ParameterRefused(name)));
@@ -83,16 +80,8 @@ pub async fn by_criteria(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
     }
     (plan.count, plan.to_the_end) = (2, true);
     plan.target = first_target(plan.rtype, &plan.query, UPSTREAM_PAGE);
-    let query = SearchQuery::parse(&shown, &[]).map_err(Problem::Uninterpretable)?;
-    plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
-    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent).fresh();
-    match pages.open(&permit, plan.target.clone()).await? {
-        200 => {}
-        400 | 422 => return Err(not_accepted()),
-        status => return Err(Problem::UpstreamRefused { status }),
-    }
-    let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
-    Ok(SearchAnswer::new(judge, permit, pages, plan, links))
+    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype, shown.clone());
+    answer(gate, judge, permit, &asked, (plan, &shown), links).await
 }
 
 fn not_accepted() -> Problem {
@@ -101,6 +90,43 @@ fn not_accepted() -> Problem {
         rule: "search-not-accepted",
         sentence: "The FHIR server does not accept a parameter or a value of this search.".to_owned(),
     }
+}
+
+/// The answer to a planned search, its first page open. `shown` is the query that it is known by.
+pub(crate) async fn answer(
+    gate: &Gate,
+    judge: Judge,
+    permit: Permit,
+    asked: &Asked<'_>,
+    (mut plan, shown): (SearchPlan, &str),
+    links: Links,
+) -> Result<SearchAnswer, Problem> {
+    let known = gate.shared.capabilities.known()?;
+    let query = SearchQuery::parse(shown, &[]).map_err(Problem::Uninterpretable)?;
+    plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
+    plan.trim = Trim::of(&query).map_err(Problem::Uninterpretable)?;
+    let mut targets = match join::targets(gate, &judge, asked, &plan, &known.params).await? {
+        None => vec![plan.target.clone()],
+        Some(targets) => {
+            plan.joined = true;
+            targets
+        }
+    };
+    let further = targets.split_off(targets.len().min(1));
+    let entry = gate.shared.limits.entry;
+    let mut pages = Pages::new(gate.upstream.clone(), entry, asked.traceparent.clone()).fresh(asked.fresh);
+    // Where no resource can match, the FHIR server is not asked.
+    if let Some(first) = targets.pop() {
+        match pages.open(&permit, first.clone()).await? {
+            200 => {}
+            // An upstream forgets its paging state after a while.
+            404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
+            400 | 422 => return Err(not_accepted()),
+            status => return Err(Problem::UpstreamRefused { status }),
+        }
+        plan.target = first;
+    }
+    Ok(SearchAnswer::new(judge, permit, pages.then(further), plan, links))
 }
 
 fn stale_cursor() -> Problem {
@@ -112,7 +138,7 @@ fn stale_cursor() -> Problem {
 }
 
 /// The plan, and the query that the self link shows.
-fn plan(
+pub(crate) fn plan(
     gate: &Gate,
     judge: &Judge,
     permit: &Permit,
@@ -126,10 +152,12 @@ fn plan(
         query,
         count,
         to_the_end,
+        joined: false,
         skip,
         most_entries: gate.shared.most_entries,
         window: (limits.window, limits.window_entries),
         looks: Looks::default(),
+        trim: Trim::default(),
         dropped: Vec::new(),
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
@@ -149,10 +177,17 @@ fn plan(
             ),
         });
     }
-    let checked = asked.query.check(asked.rtype, known, asked.handling).map_err(Problem::Uninterpretable)?;
+    let steps = limits.chain_steps;
+    let checked = asked.query.check_joined(asked.rtype, known, asked.handling, steps);
+    let checked = checked.map_err(Problem::Uninterpretable)?;
     refuse_redacted(judge, &checked)?;
     let (query, one_patient) = narrowed(gate, judge, permit, &checked, known)?;
-    let count = checked.count().unwrap_or(PAGE).min(LARGEST_PAGE);
+    // What several searches make up is read to its end, whosever it is.
+    let one_patient = one_patient || !checked.chains().is_empty();
+    let count = match checked.trim() {
+        Trim::Count => 0,
+        _ => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
+    };
     if count == 0 && !one_patient {
         return Err(Problem::Refused {
             rule: "total-of-many-patients",
@@ -162,17 +197,17 @@ fn plan(
     let largest = if one_patient { UPSTREAM_PAGE } else { count.max(PAGE) };
     let target = first_target(asked.rtype, &query, upstream_page(&query, count, largest));
     let plan = SearchPlan { dropped: checked.dropped().to_vec(), ..plan(target, query, count, one_patient, 0) };
-    Ok((plan, checked.forwarded().to_query()))
+    Ok((plan, checked.shown().to_query()))
 }
 
 /// The upstream's page size. A server includes so many resources on a page and no more: with includes its pages are as
 /// short as the client's, so that none is lost.
-fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
-    let includes = query.split('&').any(|param| param.starts_with("_include=") || param.starts_with("_revinclude="));
+pub(crate) fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
+    let includes = query.split('&').any(|param| param.starts_with("_include") || param.starts_with("_revinclude"));
     if includes { count.clamp(1, largest) } else { largest }
 }
 
-fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {
+pub(crate) fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {
     let separator = if query.is_empty() { "" } else { "&" };
     format!("{rtype}?{query}{separator}_count={page}")
 }
@@ -197,6 +232,8 @@ fn narrowed(
     let narrowing = launched.and_then(|launch| narrowing(checked.rtype(), &launch, known));
     let one_patient = named.is_some() || narrowing.is_some();
     params.extend(narrowing);
+    // They go on in the paging links, for each page to search by again.
+    params.extend(checked.chains().iter().cloned());
     Ok((SearchQuery::from_params(params).to_query(), one_patient))
 }
 
@@ -220,7 +257,11 @@ fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem
             name => plain && owner_params(checked.rtype()).contains(&name),
         }
     };
-    match checked.forwarded().params().iter().all(safe) {
+    let by_owner = |param: &Param| {
+        let reference = param.name.split('.').next().unwrap_or_default();
+        param.name == "_has" || owner_params(checked.rtype()).contains(&reference)
+    };
+    match checked.forwarded().params().iter().all(safe) && checked.chains().iter().all(by_owner) {
         true => Ok(()),
         false => Err(Problem::Refused {
             rule: "search-by-redacted",

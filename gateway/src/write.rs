@@ -27,6 +27,7 @@ use crate::outcome::{Outcome, Refused};
 use crate::permit;
 use crate::problem::Problem;
 use crate::record::{Access, Asked};
+use crate::rules::Rules;
 use crate::turns::Place;
 
 use criteria::There;
@@ -89,6 +90,8 @@ pub enum Which {
 pub struct Writer<'a> {
     /// The gate.
     pub gate: &'a Gate,
+    /// The rules of this request.
+    pub rules: &'a Rules,
     /// Decides for the caller.
     pub judge: &'a Judge,
     /// The access.

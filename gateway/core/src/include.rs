@@ -65,6 +65,27 @@ pub(crate) fn reference_elements(
     Some(&param.elements)
 }
 
+/// The types that a reference parameter leads to; `None` where they are many or it is not known.
+pub(crate) fn chain_targets(rtype: ResourceType, name: &str) -> Option<Vec<ResourceType>> {
+    let words = TARGETS.lines().find_map(|line| line.strip_prefix(rtype.as_str())?.strip_prefix(' '))?;
+    let targets = words.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+    targets.split(',').map(|target| ResourceType::parse(target).ok()).collect()
+}
+
+const TARGETS: &str = include_str!("include/targets.txt");
+
+/// The local resources of that type that `resource` refers to by the reference parameter of that name: their ids.
+pub fn referred_by(resource: Value<'_>, name: &str, target: ResourceType, bases: &Bases) -> Vec<String> {
+    let rtype = resource.str_at("resourceType").and_then(|own| ResourceType::parse(&own).ok());
+    let elements = rtype.and_then(|rtype| Some((rtype, reference_elements(rtype, name)?)));
+    let Some((source, elements)) = elements else { return Vec::new() };
+    let at = |(path, own): &(&'static str, Option<ResourceType>)| {
+        Followed { source, path, only: [*own, Some(target)] }.referred(resource, bases)
+    };
+    let names = elements.iter().flat_map(at);
+    names.filter_map(|name| name.split_once('/').map(|(_, id)| id.to_owned())).collect()
+}
+
 /// A reference parameter of a type.
 struct Param {
     name: &'static str,

@@ -19,4 +19,5 @@ pub mod resource_type;
 pub mod rewrite;
 pub mod scope;
 pub mod search_match;
+pub mod trim;
 pub mod version;

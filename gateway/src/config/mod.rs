@@ -116,6 +116,10 @@ pub struct Limits {
     pub references: usize,
     /// Operations of one JSON Patch.
     pub patch_operations: usize,
+    /// Steps of one chained parameter or `_has`.
+    pub chain_steps: usize,
+    /// Resources that one step may find.
+    pub chain_results: usize,
     /// Requests at work.
     pub concurrent_requests: usize,
     /// For a client's head.

@@ -107,6 +107,11 @@ pub(super) struct RawLimits {
     /// Operations of one JSON Patch; default 64.
     #[schemars(range(min = 1))]
     pub(super) patch_operations: Option<u32>,
+    /// Steps of one chained parameter or `_has`; default 3, 0 refuses all.
+    pub(super) chain_steps: Option<u32>,
+    /// Resources that one step of a chain may find; default 500.
+    #[schemars(range(min = 1))]
+    pub(super) chain_results: Option<u32>,
     /// Requests at work at the same time; default 1024.
     #[schemars(range(min = 1))]
     pub(super) concurrent_requests: Option<u32>,

@@ -161,6 +161,8 @@ fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
         window_entries: raw.window_entries.map_or(256, index),
         references: raw.references.map_or(256, index),
         patch_operations: raw.patch_operations.map_or(64, index),
+        chain_steps: raw.chain_steps.map_or(3, index),
+        chain_results: raw.chain_results.map_or(500, index),
         concurrent_requests: raw.concurrent_requests.map_or(1024, index),
         header_timeout: header_timeout?,
         request_timeout: request_timeout?,

@@ -4,6 +4,8 @@
 //! written out with its own bytes. `total` and `link` follow `entry`, because only then are they known. Not more than
 //! one batch and one window are in memory, and the names of what this page shows.
 
+mod includes;
+
 use std::collections::BTreeSet;
 
 use gateway_core::decide::{Action, Permit};
@@ -11,11 +13,13 @@ use gateway_core::json::{Doc, quoted};
 use gateway_core::owner::PatientId;
 use gateway_core::reasons::{Reason, RuleName};
 use gateway_core::resource_type::ResourceType;
+use gateway_core::trim::Trim;
 
 use super::entry::{self, MALFORMED, Mode, mode, name};
-use super::judge::{Judge, Judged, Subject};
+use super::judge::{Judge, Judged, Shown, Subject};
 use super::looks::Looks;
 use super::pages::{Next, Pages};
+use super::trim::trimmed;
 use super::window::Window;
 use crate::cursor::Position;
 use crate::problem::Problem;
@@ -34,6 +38,8 @@ pub struct SearchPlan {
     /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
     /// match lies beyond the page, or `SCAN` entries were looked at.
     pub to_the_end: bool,
+    /// Whether several searches of the upstream make it up, which may find the same.
+    pub joined: bool,
     /// Visible matches that earlier pages held.
     pub skip: u64,
     /// Most entries that are read of the upstream.
@@ -42,6 +48,8 @@ pub struct SearchPlan {
     pub window: (usize, usize),
     /// What the search looks at.
     pub looks: Looks,
+    /// How much of each resource is asked for.
+    pub trim: Trim,
     /// Unknown parameters that were not forwarded; the answer warns of them.
     pub dropped: Vec<String>,
 }
@@ -76,6 +84,8 @@ struct State {
     before_page: u64,
     /// The first visible match beyond this page: the upstream's page that holds it, and how many stand before it there.
     more: Option<(String, u64)>,
+    /// `Type/id` of every match, where the same may be found twice.
+    found: BTreeSet<String>,
     /// `Type/id` of the matches on this page.
     shown: BTreeSet<String>,
     /// What the matches on this page refer to by the parameters of `_include`.
@@ -146,9 +156,7 @@ impl SearchAnswer {
                 }
                 Next::PageEnd { next } => {
                     self.write(std::mem::take(&mut batch), window).await?;
-                    let waited = std::mem::take(&mut self.state.waiting);
-                    self.state.waiting_bytes = 0;
-                    self.write_entries(&waited, window, false).await?;
+                    self.write_waiting(window).await?;
                     let empty = self.state.read == self.state.read_before_page;
                     self.state.read_before_page = self.state.read;
                     self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
@@ -233,7 +241,9 @@ impl SearchAnswer {
         for (subject, mode, _) in &mut subjects {
             if *mode == Mode::Include {
                 // What refers to a match was searched for; what a match refers to needs leave to read only.
-                let refers = |name: &String| self.state.shown.contains(name) || matches.contains(name);
+                let iterated = |name: &String| self.plan.looks.iterates() && self.state.included.contains(name);
+                let refers =
+                    |name: &String| self.state.shown.contains(name) || matches.contains(name) || iterated(name);
                 subject.action =
                     if subject.facts.references.iter().any(refers) { Action::Search } else { Action::Read };
             }
@@ -252,6 +262,9 @@ impl SearchAnswer {
     }
 
     fn write_match(&mut self, subject: &Subject<'_>, judged: Judged, window: &mut Window) -> Result<(), Problem> {
+        if self.plan.joined && !self.state.found.insert(name(subject)?) {
+            return Ok(());
+        }
         let judged = self.unless_found_by_removed(judged);
         let begun = self.state.visible >= self.plan.skip;
         let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
@@ -268,7 +281,7 @@ impl SearchAnswer {
                 }
                 self.state.visible += 1;
             }
-            Judged::Shown(shown) => {
+            Judged::Shown(mut shown) => {
                 let name = name(subject)?;
                 if self.state.shown.contains(&name) {
                     return Ok(());
@@ -278,7 +291,7 @@ impl SearchAnswer {
                 let doc = Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?;
                 self.state.referred.extend(self.plan.looks.included_by(doc.root(), self.judge.bases()));
                 self.state.shown.insert(name);
-                self.entry(subject, &shown.bytes, "match", window);
+                self.entry(subject, &mut shown, "match", window)?;
                 disclose(window, subject, *shown)?;
             }
         }
@@ -314,50 +327,14 @@ impl SearchAnswer {
         Judged::Shown(shown)
     }
 
-    /// An included entry is shown only beside the match that it belongs to (ADR 0016).
-    fn write_include(
+    fn entry(
         &mut self,
         subject: &Subject<'_>,
-        judged: Judged,
-        raw: &[u8],
-        may_wait: bool,
+        shown: &mut Shown,
+        mode: &str,
         window: &mut Window,
     ) -> Result<(), Problem> {
-        let name = name(subject)?;
-        if self.state.included.contains(&name) || self.state.shown.contains(&name) {
-            return Ok(());
-        }
-        // By the parameter that was asked for, in its direction: what came along with a hidden match may refer to a visible
-        // one by another. Of what is shown only what stays in it counts.
-        let left = match &judged {
-            Judged::Shown(shown) => Some(Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?),
-            Judged::Hidden { .. } => None,
-        };
-        let left = left.as_ref().map_or(subject.resource, Doc::root);
-        let refers = self.plan.looks.including(left, self.judge.bases());
-        let belongs = self.state.referred.contains(&name) || refers.iter().any(|name| self.state.shown.contains(name));
-        if !belongs {
-            if may_wait {
-                self.state.waiting_bytes += raw.len();
-                if self.state.waiting_bytes > WAITING_LIMIT {
-                    return Err(Problem::Unfilterable("includes-before-matches"));
-                }
-                self.state.waiting.push(raw.to_vec());
-            }
-            return Ok(());
-        }
-        match judged {
-            Judged::Hidden { owners, reasons } => window.deny(&owners, &reasons),
-            Judged::Shown(shown) => {
-                self.state.included.insert(name);
-                self.entry(subject, &shown.bytes, "include", window);
-                disclose(window, subject, *shown)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, subject: &Subject<'_>, resource: &[u8], mode: &str, window: &mut Window) {
+        let resource = trimmed(std::mem::take(&mut shown.bytes), &self.plan.trim)?;
         let out = &mut window.bytes;
         out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
         self.state.entries_opened = true;
@@ -366,10 +343,11 @@ impl SearchAnswer {
         out.extend_from_slice(br#"{"fullUrl":"#);
         out.extend_from_slice(quoted(&url).as_bytes());
         out.extend_from_slice(br#","resource":"#);
-        out.extend_from_slice(resource);
+        out.extend_from_slice(&resource);
         out.extend_from_slice(br#","search":{"mode":""#);
         out.extend_from_slice(mode.as_bytes());
         out.extend_from_slice(br#""}}"#);
+        Ok(())
     }
 
     /// Warns of parameters that were not forwarded (FHIR R4 §3.1.1.3, "Handling Errors"): their names, never values.
@@ -420,9 +398,6 @@ const SCAN: u64 = 1_000;
 const MOST_EMPTY_PAGES: u32 = 8;
 /// Batches of entries that make a window.
 const BATCHES: usize = 8;
-/// Bytes of included entries that may wait for their match.
-const WAITING_LIMIT: usize = 8 << 20;
-
 fn ignored(name: &str) -> serde_json::Value {
     serde_json::json!({
         "severity": "warning",
@@ -431,7 +406,7 @@ fn ignored(name: &str) -> serde_json::Value {
     })
 }
 
-fn disclose(window: &mut Window, subject: &Subject<'_>, shown: super::Shown) -> Result<(), Problem> {
+fn disclose(window: &mut Window, subject: &Subject<'_>, shown: Shown) -> Result<(), Problem> {
     let labels = shown.decision.labels().codings();
     let reasons = shown.decision.reasons();
     window

@@ -1,7 +1,7 @@
 //! What a search looks at: by which elements it may have found a match, and which kinds of inclusion it asked for.
 
 use gateway_core::include::{Followed, followed};
-use gateway_core::interaction::{Include, KnownParams, SearchQuery};
+use gateway_core::interaction::{Chain, Include, KnownParams, SearchQuery};
 use gateway_core::json::{Doc, Value};
 use gateway_core::owner::{is_fhir_id, owner_params};
 use gateway_core::reference::{Bases, Target};
@@ -18,6 +18,10 @@ pub struct Looks {
     includes: Vec<Followed>,
     /// The elements of other resources by which these come along with what they refer to.
     revincludes: Vec<Followed>,
+    /// The elements of what comes along itself, whose references come along too (`_include:iterate`).
+    onwards: Vec<Followed>,
+    /// The elements by which a resource comes along with what comes along itself (`_revinclude:iterate`).
+    backwards: Vec<Followed>,
 }
 
 impl Looks {
@@ -28,13 +32,20 @@ impl Looks {
         for param in query.params() {
             match param.name.as_str() {
                 "_include" => {
-                    let include = Include::parse(&param.value);
+                    let include = Include::of(param);
                     looks.includes.extend(include.iter().flat_map(|include| followed(include, Some(rtype), known)));
+                    let onwards = include.iter().filter(|include| include.iterate);
+                    looks.onwards.extend(onwards.flat_map(|include| followed(include, None, known)));
                 }
                 "_revinclude" => {
-                    let include = Include::parse(&param.value);
+                    let include = Include::of(param);
                     looks.revincludes.extend(include.iter().flat_map(|include| followed(include, None, known)));
+                    let backwards = include.iter().filter(|include| include.iterate);
+                    looks.backwards.extend(backwards.flat_map(|include| followed(include, None, known)));
                 }
+                // The search was made by what the caller sees of other resources; of a match it looks at one reference.
+                "_has" => {}
+                name if Chain::is_one(param) && owner.contains(&name.split('.').next().unwrap_or(name)) => {}
                 "_sort" => looks.names.extend(param.value.split(',').map(|key| key.trim_start_matches('-').to_owned())),
                 name @ ("target" | "patient") if rtype.as_str() == "Provenance" && param.modifier.is_none() => {
                     let typed = |value: &str| match name == "patient" && is_fhir_id(value) {
@@ -48,7 +59,8 @@ impl Looks {
                 name => looks.names.push(name.to_owned()),
             }
         }
-        looks.names.retain(|name| !matches!(name.as_str(), "_id" | "_lastUpdated" | "_count" | "_total"));
+        let not_about_elements = ["_id", "_lastUpdated", "_count", "_total", "_summary", "_elements"];
+        looks.names.retain(|name| !not_about_elements.contains(&name.as_str()));
         looks
     }
 
@@ -60,6 +72,21 @@ impl Looks {
     /// The matches with which this resource comes along because it refers to them, as `Type/id`.
     pub(super) fn including(&self, resource: Value<'_>, bases: &Bases) -> Vec<String> {
         self.revincludes.iter().flat_map(|element| element.referred(resource, bases)).collect()
+    }
+
+    /// Whether what comes along may bring more along.
+    pub(super) fn iterates(&self) -> bool {
+        !(self.onwards.is_empty() && self.backwards.is_empty())
+    }
+
+    /// What comes along with this resource, which came along itself, because it refers to it.
+    pub(super) fn brought_on_by(&self, shown: Value<'_>, bases: &Bases) -> Vec<String> {
+        self.onwards.iter().flat_map(|element| element.referred(shown, bases)).collect()
+    }
+
+    /// The resources, which came along themselves, with which this one comes along because it refers to them.
+    pub(super) fn bringing_back(&self, resource: Value<'_>, bases: &Bases) -> Vec<String> {
+        self.backwards.iter().flat_map(|element| element.referred(resource, bases)).collect()
     }
 
     /// Whether a Provenance may have been found by this target; any, where the search does not name them.

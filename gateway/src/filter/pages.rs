@@ -31,6 +31,8 @@ pub struct Pages {
     upstream: Upstream,
     limits: ScanLimits,
     page: Option<Page>,
+    /// First pages of the searches that follow on the one under way.
+    further: VecDeque<String>,
     traceparent: Option<String>,
     fresh: bool,
 }
@@ -46,13 +48,19 @@ impl Pages {
     /// A reader that has asked nothing yet.
     pub fn new(upstream: Upstream, entry_limit: usize, traceparent: Option<String>) -> Self {
         let limits = ScanLimits { entry: entry_limit, ..ScanLimits::default() };
-        Self { upstream, limits, page: None, traceparent, fresh: false }
+        Self { upstream, limits, page: None, further: VecDeque::new(), traceparent, fresh: false }
     }
 
     /// The same reader, whose upstream is not to answer from a cache of its own.
     #[must_use]
-    pub fn fresh(self) -> Self {
-        Self { fresh: true, ..self }
+    pub fn fresh(self, fresh: bool) -> Self {
+        Self { fresh, ..self }
+    }
+
+    /// The same, going on with these searches when the one that is opened ends.
+    #[must_use]
+    pub fn then(self, further: impl IntoIterator<Item = String>) -> Self {
+        Self { further: further.into_iter().collect(), ..self }
     }
 
     /// Asks for the page at `target`. Answers the upstream's status where that is not 200, its body unread.
@@ -85,7 +93,7 @@ impl Pages {
                 None => {}
             }
             let Some(scanner) = &mut page.scanner else {
-                let next = page.next.take();
+                let next = page.next.take().or_else(|| self.further.pop_front());
                 self.page = None;
                 return Ok(Next::PageEnd { next });
             };

@@ -143,7 +143,15 @@ impl Writer<'_> {
         let permit = self.permit(Action::Search, rtype)?;
         let cursors = self.gate.shared.cursors.under(self.asked.policy_digest.to_string());
         let handling = gateway_core::interaction::Handling::Strict;
-        let asked = search::Asked { rtype, query: criteria, handling, cursors, traceparent: self.traceparent.clone() };
+        let asked = search::Asked {
+            rtype,
+            query: criteria,
+            handling,
+            cursors,
+            rules: self.rules,
+            traceparent: self.traceparent.clone(),
+            fresh: true,
+        };
         let mut answer = search::by_criteria(self.gate, self.judge.clone(), permit, asked).await?;
         let mut all = Box::new(Window::only());
         loop {

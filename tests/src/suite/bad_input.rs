@@ -227,13 +227,26 @@ pub(super) async fn requests_are_refused_by_name(stack: &mut Stack) -> Result<()
         (Method::GET, "Observation?patient", &[], 400, "parameter-malformed"),
         (Method::GET, "Observation?patient=", &[], 400, "parameter-malformed"),
         (Method::GET, "Observation?pat%20ient=zq7391marker", &[], 400, "parameter-name"),
-        (Method::GET, "Observation?subject.name=zq7391marker", &[], 400, "parameter-refused"),
-        (Method::GET, "Observation?patient%2Ename=zq7391marker", &[], 400, "parameter-refused"),
-        (Method::GET, "Patient?_has:Condition:patient:code=zq7391marker", &[], 400, "parameter-refused"),
+        (Method::GET, "Observation?focus.name=zq7391marker", &[], 400, "parameter-refused"),
+        (Method::GET, "Observation?subject.zq7391marker=x", &[], 400, "parameter-unknown"),
+        (Method::GET, "Observation?patient%2Enope=zq7391marker", &[], 400, "parameter-unknown"),
+        (Method::GET, "Patient?_has:Condition:patient:nope=zq7391marker", &[], 400, "parameter-unknown"),
+        (Method::GET, "Patient?_has:Condition:patient=zq7391marker", &[], 400, "parameter-malformed"),
         (Method::GET, "Patient?_filter=name%20co%20zq7391marker", &[], 400, "parameter-refused"),
-        (Method::GET, "Patient?_elements=id", &[], 400, "parameter-refused"),
-        (Method::GET, "Patient/alder?_elements=id", &[], 400, "parameter-refused"),
-        (Method::GET, "Patient?_summary=count", &[], 400, "parameter-refused"),
+        (Method::GET, "Patient?_elements=zq7391marker;x", &[], 400, "value-refused"),
+        (Method::GET, "Patient/alder?_elements=id&_summary=true", &[], 400, "value-refused"),
+        (Method::GET, "Patient/alder?_summary=count", &[], 400, "value-refused"),
+        (Method::GET, "Patient?_summary=zq7391marker", &[], 400, "value-refused"),
+        (Method::GET, "Patient?_summary=count", &[], 403, "total-of-many-patients"),
+        (
+            Method::GET,
+            "Observation?patient=alder&_summary=text&_include=Observation:subject",
+            &[],
+            400,
+            "value-refused",
+        ),
+        (Method::GET, "Patient/alder?_format=ttl&_elements=id", &[], 406, "format-not-served"),
+        (Method::GET, "Patient/alder?_format=application/fhir%2Bjson;charset=utf-16", &[], 406, "format-not-served"),
         (Method::GET, "Observation?code:in=zq7391marker", &[], 400, "parameter-refused"),
         (Method::GET, "Observation?code:zq7391marker=x", &[], 400, "modifier-unknown"),
         (Method::GET, "Observation?patient=alder&_count=many", &[], 400, "value-refused"),
@@ -251,16 +264,20 @@ pub(super) async fn requests_are_refused_by_name(stack: &mut Stack) -> Result<()
     }
     let accept = doctor.request(Method::GET, OPEN).build()?;
     ensure!(accept.headers().contains_key("accept"), "the row with two accepts stands on this");
-    let xml = Fhir::send(
-        reqwest::Client::builder()
-            .no_proxy()
-            .build()?
-            .get(format!("{}/{OPEN}", gateway.url))
-            .bearer_auth(stack.issuer.token(&Role::Doctor.claims())?)
-            .header("accept", "application/fhir+xml"),
-    )
-    .await?;
-    refused(&gateway, &xml, refusal(406, "format-not-served"), Caller::Known).await.context("accept: xml")?;
+    let formats = [
+        "application/fhir+xml",
+        "text/turtle",
+        "application/fhir+json;charset=iso-8859-1",
+        "application/fhir+json;fhirVersion=3.0",
+        "application/fhir+json;q=0, application/fhir+xml",
+    ];
+    for accept in formats {
+        let token = stack.issuer.token(&Role::Doctor.claims())?;
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let request = client.get(format!("{}/{OPEN}", gateway.url)).bearer_auth(token).header("accept", accept);
+        let answer = Fhir::send(request).await?;
+        refused(&gateway, &answer, refusal(406, "format-not-served"), Caller::Known).await.context(accept)?;
+    }
     let long = format!("Observation?patient=alder&code={}", "a".repeat(9 << 10));
     refused(&gateway, &doctor.get(&long).await?, refusal(400, "value-too-long"), Caller::Known).await?;
     let many = format!("Observation?patient=alder{}", "&code=a".repeat(40));

@@ -4,6 +4,7 @@ mod audit_feed;
 mod backup;
 mod bad_bodies;
 mod bad_input;
+mod chains;
 mod chart;
 mod conditional;
 mod crash;
@@ -25,6 +26,7 @@ mod reload;
 pub mod runner;
 pub mod telemetry;
 mod told;
+mod trim;
 mod twin;
 mod us_core;
 mod us_core_table;
@@ -150,6 +152,14 @@ pub fn tests() -> Vec<Test> {
         test!(conditional::criteria_are_checked, Gateway),
         test!(conditional::reads_since_a_date, Gateway),
         test!(conditional::registrars_create_patients, Gateway),
+        test!(trim::trimmed_as_the_server_trims, Gateway),
+        test!(trim::trimming_opens_nothing, Gateway),
+        test!(trim::counts_count_what_is_visible, Gateway),
+        test!(trim::every_page_is_trimmed, Gateway),
+        test!(chains::chains_find_what_the_server_finds, Gateway),
+        test!(chains::hidden_joins_as_absent, Gateway),
+        test!(chains::steps_are_limited, Gateway),
+        test!(chains::hidden_is_no_bridge, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),

@@ -12,6 +12,7 @@ use crate::demo::settings;
 use crate::harness::fhir::{Answer, Fhir, client};
 use crate::harness::gateway::{Gateway, GatewayOptions};
 use crate::harness::stack::Stack;
+use crate::harness::written;
 use crate::suite::Skip;
 
 /// A resource that the demo's doctor may read.
@@ -122,7 +123,7 @@ pub(super) fn as_role(stack: &Stack, role: Role) -> Result<Fhir> {
 /// What a second gateway is to be: the demo's policy, these peers, and `more` over it.
 pub(super) fn second(stack: &Stack, name: &str, upstream: &str, more: &Value) -> Result<GatewayOptions> {
     let mut settings = settings::gateway()?;
-    for (key, value) in toml::Table::try_from(more)? {
+    for (key, value) in written::table(more)? {
         settings.insert(key, value);
     }
     let sidecar = stack.sidecar()?;

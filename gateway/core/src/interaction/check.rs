@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chain::Chain;
 use super::prefer::Handling;
 use super::query::{Param, SearchQuery};
 use super::refusal::Refusal;
@@ -9,6 +10,7 @@ use crate::json::Value;
 use crate::owner::{PatientId, is_fhir_id, owner_params};
 use crate::reference::Bases;
 use crate::resource_type::ResourceType;
+use crate::trim::Trim;
 
 /// The search parameters that the upstream declares, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub enum Total {
 /// `_include` or `_revinclude`: `[source]:[param](:[target])`, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Include {
+    /// `:iterate`: what comes along is followed too.
+    pub iterate: bool,
     /// The type that holds the reference; `None` for `*`.
     pub source: Option<ResourceType>,
     /// The parameter that is followed; `None` for all (`*`, `[source]:*`).
@@ -78,10 +82,22 @@ pub struct Include {
 }
 
 impl Include {
+    /// Reads the parameter; `None` where its value or modifier is none. `:recurse` is what `:iterate` was called before.
+    pub fn of(param: &Param) -> Option<Self> {
+        let iterate = match param.modifier.as_deref() {
+            None => false,
+            Some("iterate" | "recurse") => true,
+            Some(_) => return None,
+        };
+        let include = Self::parse(&param.value)?;
+        // `*` with everything that follows from it has no end.
+        if iterate && include.source.is_none() { None } else { Some(Self { iterate, ..include }) }
+    }
+
     /// Reads the value of the parameter; `None` where it is none.
     pub fn parse(value: &str) -> Option<Self> {
         if value == "*" {
-            return Some(Self { source: None, param: None, target: None });
+            return Some(Self { iterate: false, source: None, param: None, target: None });
         }
         let mut parts = value.split(':');
         let source = ResourceType::parse(parts.next()?).ok()?;
@@ -91,7 +107,7 @@ impl Include {
         if parts.next().is_some() || !(plain || param == "*") {
             return None;
         }
-        Some(Self { source: Some(source), param: (param != "*").then(|| param.to_owned()), target })
+        Some(Self { iterate: false, source: Some(source), param: (param != "*").then(|| param.to_owned()), target })
     }
 }
 
@@ -102,6 +118,9 @@ impl Include {
 pub struct CheckedSearch {
     rtype: ResourceType,
     forwarded: SearchQuery,
+    shown: SearchQuery,
+    chains: Vec<Param>,
+    trim: Trim,
     dropped: Vec<String>,
     includes: Vec<Include>,
     revincludes: Vec<Include>,
@@ -118,6 +137,22 @@ impl CheckedSearch {
     /// What is forwarded, in the client's order; `_count` and `_total` are among it, `_format` and `_pretty` are not.
     pub fn forwarded(&self) -> &SearchQuery {
         &self.forwarded
+    }
+
+    /// What the self link shows: all that was understood, `_summary` and `_elements` among it.
+    pub fn shown(&self) -> &SearchQuery {
+        &self.shown
+    }
+
+    /// The chained parameters and `_has`, which are not forwarded: each has to be searched by first. Only of
+    /// [`SearchQuery::check_joined`].
+    pub fn chains(&self) -> &[Param] {
+        &self.chains
+    }
+
+    /// How much of each resource is asked for.
+    pub fn trim(&self) -> &Trim {
+        &self.trim
     }
 
     /// The keys of unknown parameters that are not forwarded: to be warned of and absent from the self link.
@@ -172,33 +207,58 @@ impl SearchQuery {
     /// Sorts the parameters of a type-level search into what passes, what is dropped and what refuses the search.
     ///
     /// Refused by name, matched by prefix and after decoding: chained parameters, `_has`, `_filter`, `_content`,
-    /// `_text`, `_list`, `_query`, `:iterate`, `:in`, `:not-in`, `_contained`, `_elements`, `_summary` other than
-    /// `false`. Unknown: dropped, or refused where `handling` is strict.
+    /// `_text`, `_list`, `_query`, `:in`, `:not-in`, `_contained`. Unknown: dropped, or refused where `handling` is strict.
     pub fn check(
         &self,
         rtype: ResourceType,
         known: &KnownParams,
         handling: Handling,
     ) -> Result<CheckedSearch, Refusal> {
+        self.check_joined(rtype, known, handling, 0)
+    }
+
+    /// The same for a caller who carries out chained parameters and `_has` himself, of at most so many steps
+    /// ([`CheckedSearch::chains`]).
+    pub fn check_joined(
+        &self,
+        rtype: ResourceType,
+        known: &KnownParams,
+        handling: Handling,
+        steps: usize,
+    ) -> Result<CheckedSearch, Refusal> {
         let mut checked = CheckedSearch {
             rtype,
             forwarded: SearchQuery::default(),
+            shown: SearchQuery::default(),
+            chains: Vec::new(),
+            trim: Trim::of(self)?,
             dropped: Vec::new(),
             includes: Vec::new(),
             revincludes: Vec::new(),
             count: None,
             total: None,
         };
-        let mut forwarded = Vec::new();
+        let (mut forwarded, mut shown) = (Vec::new(), Vec::new());
         for param in self.params() {
-            match checked.admit(param, known)? {
+            match checked.admit(param, known, steps)? {
                 Fate::Forwarded => forwarded.push(param.clone()),
-                Fate::Consumed => {}
+                Fate::Consumed => continue,
+                Fate::Trims => {}
+                Fate::Joined => checked.chains.push(param.clone()),
                 Fate::Unknown if handling == Handling::Strict => return Err(Refusal::ParameterUnknown),
-                Fate::Unknown => checked.dropped.push(param.key()),
+                Fate::Unknown => {
+                    checked.dropped.push(param.key());
+                    continue;
+                }
             }
+            shown.push(param.clone());
+        }
+        // R4: the narrative of what comes along is not asked for with that of the matches.
+        if checked.trim == Trim::Text && !(checked.includes.is_empty() && checked.revincludes.is_empty()) {
+            return Err(Refusal::ValueRefused("_summary"));
         }
         checked.forwarded = SearchQuery::from_params(forwarded);
+        checked.shown = SearchQuery::from_params(shown);
         Ok(checked)
     }
 }
@@ -207,16 +267,22 @@ enum Fate {
     Forwarded,
     /// Understood here and not for the upstream.
     Consumed,
+    /// Done here, after each resource was decided whole.
+    Trims,
+    /// Searched by first.
+    Joined,
     Unknown,
 }
 
 /// Parameters that reach what cannot be filtered yet, refused whatever their modifier is.
-const REFUSED: &[&str] =
-    &["_has", "_filter", "_content", "_text", "_list", "_query", "_containedType", "_elements", "_graph"];
+const REFUSED: &[&str] = &["_has", "_filter", "_content", "_text", "_list", "_query", "_containedType", "_graph"];
 
 impl CheckedSearch {
-    fn admit(&mut self, param: &Param, known: &KnownParams) -> Result<Fate, Refusal> {
+    fn admit(&mut self, param: &Param, known: &KnownParams, steps: usize) -> Result<Fate, Refusal> {
         let (name, value) = (param.name.as_str(), param.value.as_str());
+        if steps > 0 && Chain::is_one(param) {
+            return Chain::parse(self.rtype, param, known, steps).map(|_| Fate::Joined);
+        }
         if let Some(refused) = REFUSED.iter().find(|refused| **refused == name) {
             return Err(Refusal::ParameterRefused(refused));
         }
@@ -224,13 +290,10 @@ impl CheckedSearch {
         if name.contains('.') || modifier.is_some_and(|modifier| modifier.contains('.')) {
             return Err(Refusal::ParameterRefused("chained parameter"));
         }
-        if matches!(modifier, Some("iterate" | "recurse")) {
-            return Err(Refusal::ParameterRefused(":iterate"));
-        }
         match (name, modifier) {
             ("_format" | "_pretty", _) => Ok(Fate::Consumed),
             ("_summary" | "_contained", None) if value == "false" => Ok(Fate::Consumed),
-            ("_summary", _) => Err(Refusal::ParameterRefused("_summary")),
+            ("_summary" | "_elements", _) => Ok(Fate::Trims),
             ("_contained", _) => Err(Refusal::ParameterRefused("_contained")),
             ("_count", None) => {
                 let digits = value.bytes().all(|b| b.is_ascii_digit());
@@ -259,12 +322,12 @@ impl CheckedSearch {
                 }
                 Ok(fate)
             }
-            ("_include", None) => {
-                let include = Include::parse(value).ok_or(Refusal::ValueRefused("_include"))?;
+            ("_include", None | Some("iterate" | "recurse")) => {
+                let include = Include::of(param).ok_or(Refusal::ValueRefused("_include"))?;
                 Ok(followed(include, known, &mut self.includes))
             }
-            ("_revinclude", None) => {
-                let include = Include::parse(value).ok_or(Refusal::ValueRefused("_revinclude"))?;
+            ("_revinclude", None | Some("iterate" | "recurse")) => {
+                let include = Include::of(param).ok_or(Refusal::ValueRefused("_revinclude"))?;
                 Ok(followed(include, known, &mut self.revincludes))
             }
             ("_count" | "_total" | "_sort" | "_include" | "_revinclude", Some(_)) => Err(Refusal::ModifierUnknown),

@@ -3,6 +3,7 @@
 //! Every interaction is understood by name; which of them are served is a second question ([`Interaction::served`]), so
 //! that nothing is passed on because nobody knew it.
 
+mod chain;
 mod check;
 mod parse;
 mod prefer;
@@ -12,6 +13,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use chain::Chain;
 pub use check::{CheckedSearch, Include, KnownParams, Total};
 pub use parse::{Headers, Request};
 pub use prefer::{Handling, Preferences, Return, is_json};
@@ -20,6 +22,7 @@ pub use refusal::Refusal;
 
 use crate::resource_type::ResourceType;
 use crate::scope::Letter;
+use crate::trim::Trim;
 
 /// A FHIR R4 REST interaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub enum Interaction {
         rtype: ResourceType,
         /// The id.
         id: String,
+        /// How much of it.
+        trim: Trim,
     },
     /// `GET [type]/[id]/_history/[version]`
     Vread {
@@ -43,6 +48,8 @@ pub enum Interaction {
         id: String,
         /// The version.
         version: String,
+        /// How much of it.
+        trim: Trim,
     },
     /// `PUT [type]/[id]`
     Update {

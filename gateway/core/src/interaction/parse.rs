@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::{Interaction, OperationLevel, Via};
 use crate::owner::is_fhir_id;
 use crate::resource_type::ResourceType;
+use crate::trim::Trim;
 
 /// What is needed of a request to know its interaction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -203,7 +204,7 @@ fn route(method: Method, segments: &[&str], query: SearchQuery, headers: &Header
         (Post, ["_search"]) => Interaction::SearchSystem { query, via: Via::Post },
         (Get, ["_history"]) => Interaction::HistorySystem { query },
         (Post, []) => {
-            plain(&query, Write)?;
+            plain(&query)?;
             Interaction::Batch
         }
         (Get | Post, [name]) if name.starts_with('$') => operation(OperationLevel::System, name, query)?,
@@ -213,7 +214,7 @@ fn route(method: Method, segments: &[&str], query: SearchQuery, headers: &Header
         (Get, [rtype, "_history"]) => Interaction::HistoryType { rtype: typed(rtype)?, query },
         (Post, [rtype]) => {
             let rtype = typed(rtype)?;
-            plain(&query, Write)?;
+            plain(&query)?;
             match headers.if_none_exist {
                 None => Interaction::Create { rtype },
                 Some(criteria) => {
@@ -232,12 +233,11 @@ fn route(method: Method, segments: &[&str], query: SearchQuery, headers: &Header
 
         (Get, [rtype, id]) => {
             let (rtype, id) = (typed(rtype)?, id_of(id)?);
-            plain(&query, Read)?;
-            Interaction::Read { rtype, id }
+            Interaction::Read { rtype, id, trim: trimmed(&query)? }
         }
         (Put | Patch | Delete, [rtype, id]) => {
             let (rtype, id) = (typed(rtype)?, id_of(id)?);
-            plain(&query, Write)?;
+            plain(&query)?;
             match method {
                 Put => Interaction::Update { rtype, id },
                 Patch => Interaction::Patch { rtype, id },
@@ -247,8 +247,7 @@ fn route(method: Method, segments: &[&str], query: SearchQuery, headers: &Header
         (Get, [rtype, id, "_history"]) => Interaction::HistoryInstance { rtype: typed(rtype)?, id: id_of(id)?, query },
         (Get, [rtype, id, "_history", version]) => {
             let (rtype, id, version) = (typed(rtype)?, id_of(id)?, id_of(version)?);
-            plain(&query, Read)?;
-            Interaction::Vread { rtype, id, version }
+            Interaction::Vread { rtype, id, version, trim: trimmed(&query)? }
         }
         (Get | Post, [rtype, id, name]) if name.starts_with('$') => {
             operation(OperationLevel::Instance(typed(rtype)?, id_of(id)?), name, query)?
@@ -295,24 +294,23 @@ fn given(criteria: SearchQuery) -> Result<SearchQuery, Refusal> {
     if criteria.is_empty() { Err(Refusal::CriteriaMissing) } else { Ok(criteria) }
 }
 
-/// Whether an interaction without search parameters reads or writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
+/// The parameters of a read: what trims the answer, `_format` and `_pretty`. Others are not forwarded.
+fn trimmed(query: &SearchQuery) -> Result<Trim, Refusal> {
+    match Trim::of(query)? {
+        Trim::Count => Err(Refusal::ValueRefused("_summary")),
+        trim => Ok(trim),
+    }
 }
-use Access::{Read, Write};
 
-/// The parameters of an interaction that takes none but `_format` and `_pretty`. What would trim the answer is refused
-/// by name; others are not forwarded, and a write that carries one is refused rather than half understood.
-fn plain(query: &SearchQuery, access: Access) -> Result<(), Refusal> {
+/// A write takes no parameters but `_format` and `_pretty`: one that carries another is refused rather than half
+/// understood.
+fn plain(query: &SearchQuery) -> Result<(), Refusal> {
     for param in query.params() {
         match (param.name.as_str(), param.value.as_str()) {
             ("_format" | "_pretty", _) | ("_summary", "false") => {}
             ("_summary", _) => return Err(Refusal::ParameterRefused("_summary")),
             ("_elements", _) => return Err(Refusal::ParameterRefused("_elements")),
-            _ if access == Write => return Err(Refusal::ParameterUnknown),
-            _ => {}
+            _ => return Err(Refusal::ParameterUnknown),
         }
     }
     Ok(())

@@ -22,11 +22,11 @@ fn describe(interaction: &Interaction) -> String {
         Interaction::Capabilities | Interaction::SmartConfiguration | Interaction::Batch | Interaction::Transaction => {
             (String::new(), None)
         }
-        Interaction::Read { rtype, id }
+        Interaction::Read { rtype, id, trim: _ }
         | Interaction::Update { rtype, id }
         | Interaction::Patch { rtype, id }
         | Interaction::Delete { rtype, id } => (format!("{rtype} {id}"), None),
-        Interaction::Vread { rtype, id, version } => (format!("{rtype} {id} {version}"), None),
+        Interaction::Vread { rtype, id, version, trim: _ } => (format!("{rtype} {id} {version}"), None),
         Interaction::Create { rtype } => (rtype.to_string(), None),
         Interaction::ConditionalUpdate { rtype, criteria }
         | Interaction::ConditionalPatch { rtype, criteria }
@@ -141,6 +141,9 @@ fn the_table_of_searches() {
             Err(refusal) => format!("!{}", refusal.code()),
             Ok(checked) => {
                 let mut text = checked.forwarded().to_query();
+                if *checked.trim() != Trim::Whole {
+                    text += &format!(" | shown: {} {:?}", checked.shown().to_query(), checked.trim());
+                }
                 if !checked.dropped().is_empty() {
                     text += &format!(" | dropped: {}", checked.dropped().join(","));
                 }
@@ -181,8 +184,8 @@ fn includes_say_what_they_follow() {
     assert_eq!(
         checked.includes(),
         [
-            Include { source: Some(rtype), param: Some("subject".into()), target: patient },
-            Include { source: None, param: None, target: None }
+            Include { iterate: false, source: Some(rtype), param: Some("subject".into()), target: patient },
+            Include { iterate: false, source: None, param: None, target: None }
         ]
     );
     assert_eq!(checked.revincludes().len(), 1);
@@ -228,6 +231,74 @@ fn every_refusal_has_its_own_code() {
     codes.sort_unstable();
     assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
     assert_eq!(Refusal::NotServed("history-instance").to_string(), "history-instance is not served yet");
+}
+
+/// Chains, with the parameters of [`known`]: what each comes down to, three steps at most.
+#[test]
+fn the_table_of_chains() {
+    let observation = ResourceType::parse("Observation").unwrap();
+    let rows: &[(&str, &str, &str)] = &[
+        ("Observation", "patient.name=x", "forward patient of Patient: name"),
+        ("Observation", "subject:Patient.name:exact=x", "forward subject of Patient: name:exact"),
+        ("Observation", "subject.gender=x", "forward subject of Patient: gender"),
+        ("Observation", "patient._id=x", "forward patient of Patient: _id"),
+        ("Observation", "patient.organization.name=x", "!parameter-unknown"),
+        (
+            "Observation",
+            "patient._has:Condition:patient:code=x",
+            "forward patient of Patient: _has:Condition:patient:code",
+        ),
+        ("Observation", "patient.nope=x", "!parameter-unknown"),
+        ("Observation", "nope.name=x", "!parameter-unknown"),
+        ("Observation", "code.name=x", "!parameter-unknown"),
+        ("Observation", "encounter.class=x", "!parameter-unknown"),
+        ("Observation", "subject:Nope.name=x", "!modifier-unknown"),
+        ("Observation", "patient._text=x", "!parameter-unknown"),
+        ("Observation", "patient._filter=x", "!parameter-unknown"),
+        ("Patient", "_has:Observation:patient:code=x", "reverse Observation.patient: code"),
+        ("Patient", "_has:Observation:subject:code:not=x", "reverse Observation.subject: code:not"),
+        ("Patient", "_has:Observation:performer:code=x", "reverse Observation.performer: code"),
+        ("Patient", "_has:Observation:patient:patient.name=x", "reverse Observation.patient: patient.name"),
+        ("Patient", "_has:Observation:patient:patient.name:exact=x", "reverse Observation.patient: patient.name:exact"),
+        ("Encounter", "_has:Observation:patient:code=x", "!parameter-unknown"),
+        ("Patient", "_has:Observation:code:code=x", "!parameter-unknown"),
+        ("Patient", "_has:Nope:patient:code=x", "!parameter-unknown"),
+        ("Patient", "_has:Observation:patient=x", "!parameter-malformed"),
+        ("Patient", "_has=x", "!parameter-malformed"),
+        (
+            "Patient",
+            "_has:Observation:patient:_has:Provenance:target:_id=x",
+            "reverse Observation.patient: _has:Provenance:target:_id",
+        ),
+        (
+            "Patient",
+            "_has:Observation:patient:patient._has:Condition:patient:code=x",
+            "reverse Observation.patient: patient._has:Condition:patient:code",
+        ),
+        ("Patient", "_has:Observation:patient:patient._has:Condition:patient:patient.name=x", "!parameter-refused"),
+    ];
+    for (rtype, text, expected) in rows {
+        let query = SearchQuery::parse(text, &[]).unwrap();
+        let (param, rtype) = (query.params().first().unwrap(), ResourceType::parse(rtype).unwrap());
+        assert!(Chain::is_one(param), "{text}");
+        let found = match Chain::parse(rtype, param, &known(), 3) {
+            Ok(Chain::Forward { reference, of, inner }) => {
+                let of: Vec<_> = of.iter().map(ResourceType::as_str).collect();
+                format!("forward {reference} of {}: {}", of.join(","), inner.key())
+            }
+            Ok(Chain::Reverse { source, reference, inner }) => format!("reverse {source}.{reference}: {}", inner.key()),
+            Err(refusal) => format!("!{}", refusal.code()),
+        };
+        assert_eq!(found, *expected, "{text}");
+        let joined = query.check_joined(rtype, &known(), Handling::Lenient, 3);
+        assert_eq!(joined.is_ok(), !expected.starts_with('!'), "{text}");
+        if let Ok(joined) = joined {
+            assert!(joined.chains().len() == 1 && joined.forwarded().is_empty() && joined.dropped().is_empty());
+        }
+        // Who does not join is never given one, dropped or not.
+        assert!(query.check(rtype, &known(), Handling::Lenient).is_err(), "{text}");
+    }
+    assert_eq!(Include::parse("Observation:subject").unwrap().source, Some(observation));
 }
 
 proptest! {
