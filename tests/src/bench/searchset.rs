@@ -146,6 +146,8 @@ impl Filter {
             most_entries: 10_000,
             window: (256 << 10, 256),
             looks: Looks::default(),
+            trim: None,
+            joined: false,
             dropped: Vec::new(),
         };
         let mut pages = Pages::new(self.upstream.clone(), 8 << 20, None);
