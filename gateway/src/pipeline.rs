@@ -16,16 +16,21 @@ use actix_web::body::BoxBody;
 use bytes::Bytes;
 use evidence::ids::EventId;
 use gateway_core::caller::Caller;
-use gateway_core::decide::{Action, Permit, decide_interaction};
-use gateway_core::interaction::{Interaction, Preferences, Refusal, SearchQuery};
+use gateway_core::decide::{Action, Permit, decide_interaction, decide_system};
+use gateway_core::interaction::{Interaction, OperationLevel, Preferences, Refusal, SearchQuery, is_json};
+use gateway_core::operations::{self, Operation};
+use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::Letter;
 
 use crate::accept::{Incoming, public_document};
 use crate::clock;
-use crate::filter::Judge;
+use crate::compartment::{self, compartment};
+use crate::filter::{Judge, Of, Reaches};
 use crate::gate::Gate;
+use crate::history::{self, history};
 use crate::interpret::interpret;
+use crate::operate::{Invoked, operate};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::read::{Wanted, read};
@@ -93,7 +98,7 @@ async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result
 /// Policy and scope first, which look at no data; then the interaction's own verb.
 async fn serve(
     gate: &Gate,
-    rules: &Rules,
+    rules: &Arc<Rules>,
     access: &Access,
     asked: &Asked,
     incoming: &Incoming,
@@ -113,6 +118,25 @@ async fn serve(
             let cursors = shared.cursors.under(rules.digest.to_string());
             let asked = search::Asked { rtype, query: &query, handling: preferences.handling, cursors, traceparent };
             search(gate, judge, permit, asked).await
+        }
+        Verb::Compartment { patient, rtype, query } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let query = &query;
+            let asked = compartment::Asked { patient, rtype, query, handling, cursors, reaches, traceparent };
+            Box::pin(compartment(gate, judge, permit, asked)).await
+        }
+        Verb::Operation { row, level, query, body } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let invoked = Invoked { row, level, query, body, handling, cursors, reaches, traceparent };
+            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
+        }
+        Verb::History { of, query } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let asked = history::Asked { of, query: &query, handling, cursors, reaches, traceparent };
+            Box::pin(history(gate, judge, permit, asked)).await
         }
         Verb::Write { change } => {
             let returns = preferences.returns;
@@ -143,18 +167,29 @@ fn scope(asked: &Asked, interaction: &Interaction) -> Result<Permit, Problem> {
         Some(Letter::Delete) => Action::Delete,
         Some(Letter::Read) | None => Action::Read,
     };
-    let not_served = Problem::Uninterpretable(Refusal::NotServed(interaction.name()));
-    let rtype = interaction.resource_type().ok_or(not_served)?;
-    decide_interaction(&asked.caller, action, rtype).map_err(|refused| Problem::Refused {
+    let (permit, what) = match interaction.resource_type() {
+        Some(rtype) => (decide_interaction(&asked.caller, action, rtype), rtype.as_str()),
+        None => (decide_system(&asked.caller, action), "any type"),
+    };
+    permit.map_err(|refused| Problem::Refused {
         rule: refused.reason.rule.as_str(),
-        sentence: format!("The token's scopes do not allow {} of {rtype}.", interaction.name()),
+        sentence: format!("The token's scopes do not allow {} of {what}.", interaction.name()),
     })
 }
 
-/// The three verbs that interactions come down to.
+/// What the organisation allows of an interaction that brings resources of many types: it is asked of each type.
+fn reaches(rules: &Arc<Rules>, asked: &Asked) -> Reaches {
+    let (rules, caller, interaction) = (Arc::clone(rules), Arc::clone(&asked.caller), asked.interaction);
+    Reaches::new(move |rtype| rules.organisation.decide(&caller, interaction, Some(rtype), clock::now()).is_ok())
+}
+
+/// The verbs that interactions come down to.
 enum Verb {
     Read { wanted: Wanted },
     Search { rtype: ResourceType, query: SearchQuery },
+    Compartment { patient: PatientId, rtype: Option<ResourceType>, query: SearchQuery },
+    History { of: Of, query: SearchQuery },
+    Operation { row: &'static Operation, level: OperationLevel, query: SearchQuery, body: Bytes },
     Write { change: Change },
 }
 
@@ -170,6 +205,23 @@ impl Verb {
             Interaction::Read { rtype, id } => wanted(rtype, id, None),
             Interaction::Vread { rtype, id, version } => wanted(rtype, id, Some(version)),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
+            Interaction::SearchCompartment { compartment: ResourceType::PATIENT, id, rtype, query, via: _ } => {
+                let patient = PatientId::parse(&id).map_err(|_| Problem::Absent)?;
+                Ok(Self::Compartment { patient, rtype, query })
+            }
+            Interaction::Operation { level, name, query } => {
+                let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
+                let row = operations::served(name, &level).ok_or(not_served)?;
+                if !body.is_empty() && !incoming.header("content-type")?.is_some_and(is_json) {
+                    return Err(Problem::Uninterpretable(Refusal::ContentType));
+                }
+                Ok(Self::Operation { row, level, query, body })
+            }
+            Interaction::HistoryInstance { rtype, id, query } => {
+                Ok(Self::History { of: Of::Instance(rtype, id), query })
+            }
+            Interaction::HistoryType { rtype, query } => Ok(Self::History { of: Of::Type(rtype), query }),
+            Interaction::HistorySystem { query } => Ok(Self::History { of: Of::System, query }),
             Interaction::Create { rtype } => {
                 no_other_precondition(incoming)?;
                 Ok(Self::Write { change: Change::Create { rtype, body } })
@@ -191,11 +243,7 @@ impl Verb {
             | Interaction::ConditionalCreate { .. }
             | Interaction::SearchSystem { .. }
             | Interaction::SearchCompartment { .. }
-            | Interaction::HistoryInstance { .. }
-            | Interaction::HistoryType { .. }
-            | Interaction::HistorySystem { .. }
-            | Interaction::Batch
-            | Interaction::Operation { .. } => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
+            | Interaction::Batch => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
     }
 }

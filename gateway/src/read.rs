@@ -128,7 +128,7 @@ async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<Resou
 }
 
 /// The validator of a body that is not the upstream's: a client must not take one for the other.
-fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
+pub(crate) fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(bytes));
     format!("W/\"{}-{}\"", version.unwrap_or("0"), digest.get(..16).unwrap_or_default())
 }

@@ -7,17 +7,17 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
 use crate::cursor::{Cursors, LONGEST, Position};
-use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
+use crate::filter::{Further, Judge, Links, Looks, Pages, Parts, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::{clock, random};
 
 /// The page size where the client names none, and the largest.
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 1_000;
+pub(crate) const PAGE: u32 = 50;
+pub(crate) const LARGEST_PAGE: u32 = 1_000;
 /// The upstream's page size where a search is read to its end.
-const UPSTREAM_PAGE: u32 = 250;
+pub(crate) const UPSTREAM_PAGE: u32 = 250;
 
 /// The paging parameter of our own links.
 pub const CURSOR: &str = "_cursor";
@@ -63,17 +63,21 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
         }
         status => return Err(Problem::UpstreamRefused { status }),
     }
-    let links = links(gate, asked.cursors, &judge, plan.rtype, shown);
-    let mut rest = Box::new(SearchAnswer::new(judge, permit, pages, plan, links));
+    let links = links(gate, asked.cursors, &judge, plan.rtype.to_string(), shown);
+    begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await
+}
+
+/// The first window of an answer, and the maker of further ones where it does not end there.
+pub(crate) async fn begin(mut rest: Further) -> Result<Outcome, Problem> {
     let first = Box::new(rest.next_window().await?);
     let answer = Answer::status(200);
-    Ok(match first.last {
+    Ok(match first.is_last() {
         true => Outcome::Whole { answer, window: first },
-        false => Outcome::Windows { answer, first, rest },
+        false => Outcome::Windows { answer, first, rest: Box::new(rest) },
     })
 }
 
-fn stale_cursor() -> Problem {
+pub(crate) fn stale_cursor() -> Problem {
     Problem::BadBody {
         status: 410,
         rule: "cursor-stale",
@@ -101,6 +105,7 @@ fn plan(
         window: (limits.window, limits.window_entries),
         looks: Looks::default(),
         dropped: Vec::new(),
+        parts: Parts::One,
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
         let opened = asked.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
@@ -137,7 +142,7 @@ fn plan(
 
 /// The upstream's page size. A server includes so many resources on a page and no more: with includes its pages are as
 /// short as the client's, so that none is lost.
-fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
+pub(crate) fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
     let includes = query.split('&').any(|param| param.starts_with("_include=") || param.starts_with("_revinclude="));
     if includes { count.clamp(1, largest) } else { largest }
 }
@@ -178,7 +183,7 @@ fn narrowing(rtype: ResourceType, patient: &PatientId, known: &KnownParams) -> O
 }
 
 /// Who gets elements of a type redacted cannot search by them (ADR 0017).
-fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
+pub(crate) fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
     if !redacts(judge.caller(), checked.rtype(), judge.policy()) {
         return Ok(());
     }
@@ -202,16 +207,16 @@ fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem
     }
 }
 
-/// The links of the answer, on the public base.
-fn links(gate: &Gate, cursors: Cursors, judge: &Judge, rtype: ResourceType, shown: String) -> Links {
+/// The links of an answer to what was asked at `path`, on the public base; a cursor is of use there only.
+pub(crate) fn links(gate: &Gate, cursors: Cursors, judge: &Judge, path: String, shown: String) -> Links {
     let caller = judge.caller().clone();
-    let base = gate.shared.bases.public.join(rtype.as_str());
+    let base = gate.shared.bases.public.join(&path);
     Box::new(move |position| match position {
         None if shown.is_empty() => Ok(base.clone()),
         None => Ok(format!("{base}?{shown}")),
         Some(position) => {
             let nonce = random::nonce().map_err(|_| Problem::Overloaded("no-randomness"))?;
-            let sealed = cursors.seal(&caller, rtype.as_str(), position, &shown, clock::now(), nonce);
+            let sealed = cursors.seal(&caller, &path, position, &shown, clock::now(), nonce);
             let sealed = sealed.map_err(|_| Problem::Unfilterable("cursor-not-sealed"))?;
             Ok(format!("{base}?{CURSOR}={sealed}"))
         }

@@ -9,6 +9,7 @@
 mod ending;
 mod images;
 mod references;
+mod validate;
 
 use std::collections::BTreeSet;
 

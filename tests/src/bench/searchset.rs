@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use fhir_gateway::config::PeerConfig;
-use fhir_gateway::filter::{Judge, Looks, Pages, SearchAnswer, SearchPlan};
+use fhir_gateway::filter::{Judge, Looks, Pages, Parts, SearchAnswer, SearchPlan};
 use fhir_gateway::forward::{Patience, Upstream};
 use fhir_gateway::gather::Facts;
 use fhir_gateway::gather::consents::ConsentSource;
@@ -147,6 +147,7 @@ impl Filter {
             window: (256 << 10, 256),
             looks: Looks::default(),
             dropped: Vec::new(),
+            parts: Parts::One,
         };
         let mut pages = Pages::new(self.upstream.clone(), 8 << 20, None);
         let status = pages.open(&permit, plan.target.clone()).await?;

@@ -4,6 +4,7 @@
 //! that nothing is passed on because nobody knew it.
 
 mod check;
+mod history;
 mod parse;
 mod prefer;
 mod query;
@@ -13,11 +14,13 @@ mod refusal;
 mod tests;
 
 pub use check::{CheckedSearch, Include, KnownParams, Total};
+pub use history::CheckedHistory;
 pub use parse::{Headers, Request};
 pub use prefer::{Handling, Preferences, Return, is_json};
 pub use query::{MAX_QUERY, MAX_REPEATS, MAX_VALUE, Param, SearchQuery};
 pub use refusal::Refusal;
 
+use crate::operations;
 use crate::resource_type::ResourceType;
 use crate::scope::Letter;
 
@@ -277,7 +280,17 @@ impl Interaction {
             | Self::SearchCompartment { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. } => &[Letter::Search],
-            Self::Capabilities | Self::SmartConfiguration | Self::Batch | Self::Operation { .. } => &[],
+            Self::Operation { level, name, .. } => {
+                match operations::served(name, level).and_then(|row| row.letter(level)) {
+                    Some(Letter::Create) => &[Letter::Create],
+                    Some(Letter::Read) => &[Letter::Read],
+                    Some(Letter::Update) => &[Letter::Update],
+                    Some(Letter::Delete) => &[Letter::Delete],
+                    Some(Letter::Search) => &[Letter::Search],
+                    None => &[],
+                }
+            }
+            Self::Capabilities | Self::SmartConfiguration | Self::Batch => &[],
         }
     }
 
@@ -292,8 +305,9 @@ impl Interaction {
             | Self::ConditionalDelete { .. }
             | Self::Create { .. }
             | Self::ConditionalCreate { .. }
-            | Self::Batch
-            | Self::Operation { .. } => true,
+            | Self::Batch => true,
+            // Those that are served only look.
+            Self::Operation { level, name, .. } => operations::served(name, level).is_none(),
             Self::Capabilities
             | Self::SmartConfiguration
             | Self::Read { .. }
@@ -315,9 +329,14 @@ impl Interaction {
             | Self::Read { .. }
             | Self::Vread { .. }
             | Self::SearchType { .. }
+            | Self::HistoryInstance { .. }
+            | Self::HistoryType { .. }
+            | Self::HistorySystem { .. }
             | Self::Create { .. }
             | Self::Update { .. }
             | Self::Delete { .. } => Ok(()),
+            Self::SearchCompartment { compartment: ResourceType::PATIENT, .. } => Ok(()),
+            Self::Operation { level, name, .. } if operations::served(name, level).is_some() => Ok(()),
             Self::ConditionalUpdate { .. }
             | Self::Patch { .. }
             | Self::ConditionalPatch { .. }
@@ -325,9 +344,6 @@ impl Interaction {
             | Self::ConditionalCreate { .. }
             | Self::SearchSystem { .. }
             | Self::SearchCompartment { .. }
-            | Self::HistoryInstance { .. }
-            | Self::HistoryType { .. }
-            | Self::HistorySystem { .. }
             | Self::Batch
             | Self::Operation { .. } => Err(Refusal::NotServed(self.name())),
         }
