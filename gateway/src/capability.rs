@@ -3,11 +3,15 @@
 //! The upstream's statement is the source of the known search parameters (CONSENT.md, "unknown parameters"); nothing
 //! that the gateway does not serve is promised (FHIR R4 §3.1.0.9, SMART App Launch 2.2 §"Conformance").
 
+use gateway_core::operations;
 use gateway_core::resource_type::ResourceType;
 use serde_json::{Map, Value, json};
 
 /// Interactions that are served, as FHIR names them.
-const SERVED: [&str; 7] = ["read", "vread", "search-type", "create", "update", "patch", "delete"];
+const SERVED: [&str; 9] =
+    ["read", "vread", "history-instance", "history-type", "search-type", "create", "update", "patch", "delete"];
+/// Interactions of the whole server that are served.
+const SERVED_BY_SYSTEM: [&str; 1] = ["history-system"];
 /// Types that can be neither read nor written through the gateway.
 const WITHHELD: [&str; 1] = ["Subscription"];
 
@@ -58,6 +62,7 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
                 "description": "SMART App Launch 2.2; endpoints: .well-known/smart-configuration",
             },
             "resource": resources,
+            "interaction": interactions(system(upstream), &SERVED_BY_SYSTEM),
         }],
     }))
 }
@@ -68,6 +73,26 @@ fn rest(statement: &Value) -> impl Iterator<Item = &Value> {
     server.filter_map(|r| r.get("resource").and_then(Value::as_array)).flatten()
 }
 
+/// The interactions of the whole server that the upstream offers.
+fn system(statement: &Value) -> Option<&Value> {
+    let server = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
+    let mut server = server.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"));
+    server.find_map(|r| r.get("interaction"))
+}
+
+/// What both sides do.
+fn interactions(offered: Option<&Value>, served: &[&str]) -> Value {
+    let offered = codes(offered);
+    // A patch is stored as the update that it comes to.
+    let comes_to = |code: &str| offered.contains(&if code == "patch" { "update" } else { code });
+    served.iter().filter(|code| comes_to(code)).map(|code| json!({"code": code})).collect()
+}
+
+fn codes(offered: Option<&Value>) -> Vec<&str> {
+    let offered = offered.and_then(Value::as_array).into_iter().flatten();
+    offered.filter_map(|i| i.get("code").and_then(Value::as_str)).collect()
+}
+
 fn described(resource: &Value, name: &str) -> Value {
     let mut out = Map::new();
     out.insert("type".into(), json!(name));
@@ -76,12 +101,8 @@ fn described(resource: &Value, name: &str) -> Value {
             out.insert(kept.into(), value.clone());
         }
     }
-    let offered = resource.get("interaction").and_then(Value::as_array).into_iter().flatten();
-    let offered: Vec<&str> = offered.filter_map(|i| i.get("code").and_then(Value::as_str)).collect();
-    // A patch is stored as the update that it comes to.
-    let both =
-        SERVED.iter().filter(|code| offered.contains(code) || (**code == "patch" && offered.contains(&"update")));
-    out.insert("interaction".into(), both.map(|code| json!({"code": code})).collect());
+    let offered = codes(resource.get("interaction"));
+    out.insert("interaction".into(), interactions(resource.get("interaction"), &SERVED));
     out.insert("versioning".into(), json!("versioned-update"));
     let conditional = [
         ("conditionalCreate", "create", json!(true)),
@@ -116,7 +137,20 @@ fn described(resource: &Value, name: &str) -> Value {
     if !params.is_empty() {
         out.insert("searchParam".into(), Value::Array(params));
     }
+    let operations = served_operations(resource, name);
+    if !operations.is_empty() {
+        out.insert("operation".into(), Value::Array(operations));
+    }
     Value::Object(out)
+}
+
+/// The operations on this type that both sides carry out, with FHIR's own definitions: the upstream's stand under its base.
+fn served_operations(resource: &Value, name: &str) -> Vec<Value> {
+    let offered = resource.get("operation").and_then(Value::as_array).into_iter().flatten();
+    let offered: Vec<&str> = offered.filter_map(|operation| operation.get("name").and_then(Value::as_str)).collect();
+    let Ok(rtype) = ResourceType::parse(name) else { return Vec::new() };
+    let rows = operations::SERVED.iter().filter(|row| row.serves(rtype) && offered.contains(&row.code()));
+    rows.map(|row| json!({"name": row.code(), "definition": row.definition(rtype)})).collect()
 }
 
 fn served_parameter(parameter: &Value) -> bool {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use evidence::event::End;
 
-use crate::filter::{SearchAnswer, Window};
+use crate::filter::{Further, Window};
 use crate::problem::{Problem, Told};
 use crate::record::Intended;
 
@@ -60,7 +60,7 @@ pub enum Outcome {
         /// The first window.
         first: Box<Window>,
         /// The maker of the further ones.
-        rest: Box<SearchAnswer>,
+        rest: Box<Further>,
     },
     /// A write whose intent was recorded has ended.
     Written {

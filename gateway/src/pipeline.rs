@@ -16,14 +16,19 @@ use actix_web::body::BoxBody;
 use bytes::Bytes;
 use evidence::ids::EventId;
 use gateway_core::caller::Caller;
-use gateway_core::interaction::{Interaction, Preferences, Refusal, SearchQuery};
+use gateway_core::interaction::{Interaction, OperationLevel, Preferences, Refusal, SearchQuery, is_json};
+use gateway_core::operations::{self, Operation};
+use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 
 use crate::accept::{Incoming, public_document};
 use crate::clock;
-use crate::filter::Judge;
+use crate::compartment::{self, compartment};
+use crate::filter::{Judge, Of, Reaches};
 use crate::gate::Gate;
+use crate::history::{self, history};
 use crate::interpret::interpret;
+use crate::operate::{Invoked, operate};
 use crate::outcome::{Answer, Outcome};
 use crate::permit;
 use crate::problem::Problem;
@@ -91,7 +96,7 @@ async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result
 /// Policy and scope first, which look at no data; then the interaction's own verb.
 async fn serve(
     gate: &Gate,
-    rules: &Rules,
+    rules: &Arc<Rules>,
     access: &Access,
     asked: &Asked,
     incoming: &Incoming,
@@ -113,6 +118,26 @@ async fn serve(
             let asked = search::Asked { rtype, query: &query, handling, cursors, rules, traceparent, fresh: false };
             search(gate, judge, permit, asked).await
         }
+        Verb::Compartment { patient, rtype, query } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let query = &query;
+            let asked = compartment::Asked { patient, rtype, query, handling, cursors, reaches, traceparent };
+            Box::pin(compartment(gate, judge, permit, asked)).await
+        }
+        Verb::Operation { row, level, query, body } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let invoked =
+                Invoked { row, level, query, body, handling, cursors, reaches, rules: Arc::clone(rules), traceparent };
+            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
+        }
+        Verb::History { of, query } => {
+            let cursors = shared.cursors.under(rules.digest.to_string());
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let asked = history::Asked { of, query: &query, handling, cursors, reaches, traceparent };
+            Box::pin(history(gate, judge, permit, asked)).await
+        }
         Verb::Write { change } => {
             let returns = preferences.returns;
             let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent };
@@ -133,10 +158,19 @@ fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Resu
     })
 }
 
-/// The three verbs that interactions come down to.
+/// What the organisation allows of an interaction that brings resources of many types: it is asked of each type.
+fn reaches(rules: &Arc<Rules>, asked: &Asked) -> Reaches {
+    let (rules, caller, interaction) = (Arc::clone(rules), Arc::clone(&asked.caller), asked.interaction);
+    Reaches::new(move |rtype| rules.organisation.decide(&caller, interaction, Some(rtype), clock::now()).is_ok())
+}
+
+/// The verbs that interactions come down to.
 enum Verb {
     Read { wanted: Wanted },
     Search { rtype: ResourceType, query: SearchQuery },
+    Compartment { patient: PatientId, rtype: Option<ResourceType>, query: SearchQuery },
+    History { of: Of, query: SearchQuery },
+    Operation { row: &'static Operation, level: OperationLevel, query: SearchQuery, body: Bytes },
     Write { change: Change },
 }
 
@@ -158,6 +192,23 @@ impl Verb {
             Interaction::Read { rtype, id, trim } => wanted(rtype, id, None, trim),
             Interaction::Vread { rtype, id, version, trim } => wanted(rtype, id, Some(version), trim),
             Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
+            Interaction::SearchCompartment { compartment: ResourceType::PATIENT, id, rtype, query, via: _ } => {
+                let patient = PatientId::parse(&id).map_err(|_| Problem::Absent)?;
+                Ok(Self::Compartment { patient, rtype, query })
+            }
+            Interaction::Operation { level, name, query } => {
+                let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
+                let row = operations::served(name, &level).ok_or(not_served)?;
+                if !body.is_empty() && !incoming.header("content-type")?.is_some_and(is_json) {
+                    return Err(Problem::Uninterpretable(Refusal::ContentType));
+                }
+                Ok(Self::Operation { row, level, query, body })
+            }
+            Interaction::HistoryInstance { rtype, id, query } => {
+                Ok(Self::History { of: Of::Instance(rtype, id), query })
+            }
+            Interaction::HistoryType { rtype, query } => Ok(Self::History { of: Of::Type(rtype), query }),
+            Interaction::HistorySystem { query } => Ok(Self::History { of: Of::System, query }),
             Interaction::Create { rtype } => change(Change::Create { rtype, body, unless: None }),
             Interaction::ConditionalCreate { rtype, criteria } => {
                 change(Change::Create { rtype, body, unless: Some(criteria) })
@@ -184,12 +235,8 @@ impl Verb {
             | Interaction::SmartConfiguration
             | Interaction::SearchSystem { .. }
             | Interaction::SearchCompartment { .. }
-            | Interaction::HistoryInstance { .. }
-            | Interaction::HistoryType { .. }
-            | Interaction::HistorySystem { .. }
             | Interaction::Batch
-            | Interaction::Transaction
-            | Interaction::Operation { .. } => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
+            | Interaction::Transaction => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
     }
 }

@@ -35,6 +35,21 @@ pub struct Wanted {
     pub traceparent: Option<String>,
 }
 
+impl Wanted {
+    /// The current version, all of it, on no condition.
+    pub fn current(rtype: ResourceType, id: String) -> Self {
+        Self {
+            rtype,
+            id,
+            version: None,
+            trim: Trim::Whole,
+            if_none_match: None,
+            if_modified_since: None,
+            traceparent: None,
+        }
+    }
+}
+
 /// Reads one resource. Absent, deleted and hidden answer alike (ADR 0001).
 pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) -> Result<Outcome, Problem> {
     let Wanted { rtype, id, version, .. } = wanted;
@@ -141,7 +156,7 @@ async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<Resou
 }
 
 /// The validator of a body that is not the upstream's: a client must not take one for the other.
-fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
+pub(crate) fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(bytes));
     format!("W/\"{}-{}\"", version.unwrap_or("0"), digest.get(..16).unwrap_or_default())
 }

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 
 use crate::clock;
 use crate::counted::Counted;
-use crate::filter::{SearchAnswer, Window};
+use crate::filter::{Further, Window};
 use crate::journal::{Durable, Entry, Journal, JournalError};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -390,7 +390,7 @@ impl Drop for Release {
 }
 
 /// Yields the first window, then each further one once it is on record, then closes.
-fn stream(first: Box<Window>, rest: SearchAnswer, release: Release) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
+fn stream(first: Box<Window>, rest: Further, release: Release) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
     let first = futures_util::stream::once(async move { Ok(Bytes::from(first.bytes)) });
     let rest = unfold(Some((rest, release)), |state| async move {
         let (mut rest, mut release) = state?;

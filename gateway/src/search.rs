@@ -8,7 +8,7 @@ use gateway_core::scope::ScopeGrant;
 use gateway_core::trim::Trim;
 
 use crate::cursor::{Cursors, LONGEST, Position};
-use crate::filter::{Judge, Links, Looks, Pages, SearchAnswer, SearchPlan};
+use crate::filter::{Further, Judge, Links, Looks, Pages, Parts, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -16,8 +16,8 @@ use crate::rules::Rules;
 use crate::{clock, join, random};
 
 /// The page size where the client names none, and the largest.
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 1_000;
+pub(crate) const PAGE: u32 = 50;
+pub(crate) const LARGEST_PAGE: u32 = 1_000;
 /// The upstream's page size where a search is read to its end.
 pub(crate) const UPSTREAM_PAGE: u32 = 250;
 
@@ -53,13 +53,18 @@ pub struct Asked<'a> {
 pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<Outcome, Problem> {
     let known = gate.shared.capabilities.known()?;
     let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
-    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype, shown.clone());
-    let mut rest = Box::new(answer(gate, judge, permit, &asked, (plan, &shown), links).await?);
+    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype.to_string(), shown.clone());
+    let answer = answer(gate, judge, permit, &asked, (plan, &shown), links).await?;
+    begin(Further::Search(Box::new(answer))).await
+}
+
+/// The first window of an answer, and the maker of further ones where it does not end there.
+pub(crate) async fn begin(mut rest: Further) -> Result<Outcome, Problem> {
     let first = Box::new(rest.next_window().await?);
     let answer = Answer::status(200);
-    Ok(match first.last {
+    Ok(match first.is_last() {
         true => Outcome::Whole { answer, window: first },
-        false => Outcome::Windows { answer, first, rest },
+        false => Outcome::Windows { answer, first, rest: Box::new(rest) },
     })
 }
 
@@ -80,7 +85,7 @@ pub async fn by_criteria(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
     }
     (plan.count, plan.to_the_end) = (2, true);
     plan.target = first_target(plan.rtype, &plan.query, UPSTREAM_PAGE);
-    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype, shown.clone());
+    let links = links(gate, asked.cursors.clone(), &judge, plan.rtype.to_string(), shown.clone());
     answer(gate, judge, permit, &asked, (plan, &shown), links).await
 }
 
@@ -129,7 +134,7 @@ pub(crate) async fn answer(
     Ok(SearchAnswer::new(judge, permit, pages.then(further), plan, links))
 }
 
-fn stale_cursor() -> Problem {
+pub(crate) fn stale_cursor() -> Problem {
     Problem::BadBody {
         status: 410,
         rule: "cursor-stale",
@@ -159,6 +164,7 @@ pub(crate) fn plan(
         looks: Looks::default(),
         trim: Trim::default(),
         dropped: Vec::new(),
+        parts: Parts::One,
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
         let opened = asked.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
@@ -245,7 +251,7 @@ fn narrowing(rtype: ResourceType, patient: &PatientId, known: &KnownParams) -> O
 }
 
 /// Who gets elements of a type redacted cannot search by them (ADR 0017).
-fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
+pub(crate) fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem> {
     if !redacts(judge.caller(), checked.rtype(), judge.policy()) {
         return Ok(());
     }
@@ -273,16 +279,16 @@ fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<(), Problem
     }
 }
 
-/// The links of the answer, on the public base.
-fn links(gate: &Gate, cursors: Cursors, judge: &Judge, rtype: ResourceType, shown: String) -> Links {
+/// The links of an answer to what was asked at `path`, on the public base; a cursor is of use there only.
+pub(crate) fn links(gate: &Gate, cursors: Cursors, judge: &Judge, path: String, shown: String) -> Links {
     let caller = judge.caller().clone();
-    let base = gate.shared.bases.public.join(rtype.as_str());
+    let base = gate.shared.bases.public.join(&path);
     Box::new(move |position| match position {
         None if shown.is_empty() => Ok(base.clone()),
         None => Ok(format!("{base}?{shown}")),
         Some(position) => {
             let nonce = random::nonce().map_err(|_| Problem::Overloaded("no-randomness"))?;
-            let sealed = cursors.seal(&caller, rtype.as_str(), position, &shown, clock::now(), nonce);
+            let sealed = cursors.seal(&caller, &path, position, &shown, clock::now(), nonce);
             let sealed = sealed.map_err(|_| Problem::Unfilterable("cursor-not-sealed"))?;
             Ok(format!("{base}?{CURSOR}={sealed}"))
         }

@@ -10,6 +10,7 @@ mod criteria;
 mod ending;
 mod images;
 mod references;
+mod validate;
 
 use std::collections::BTreeSet;
 

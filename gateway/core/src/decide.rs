@@ -97,7 +97,7 @@ impl Permit {
         self.action
     }
 
-    /// To which type.
+    /// To which type; where the interaction names none, one that the scopes reach.
     pub fn resource_type(&self) -> ResourceType {
         self.resource_type
     }
@@ -123,6 +123,29 @@ pub fn decide_interaction(caller: &Caller, action: Action, resource_type: Resour
     match scope(caller, caller.scopes.reaches(action.letter(), &resource_type)) {
         Ok(grant) => Ok(Permit { action, resource_type, grant }),
         Err(rule) => Err(Refused { reason: Box::new(Reason::of(rule)) }),
+    }
+}
+
+/// Decides whether the token's scopes allow an interaction that names no type: on one type at least. What comes of it
+/// is of many types, each of which needs the scope.
+///
+/// Data-independent. `Err` is a 403.
+pub fn decide_system(caller: &Caller, action: Action) -> Result<Permit, Refused> {
+    let types = ResourceType::ALL.iter().filter_map(|name| ResourceType::parse(name).ok());
+    let mut rule = RuleName::ScopeMissing;
+    let mut most: Option<(ScopeGrant, ResourceType)> = None;
+    for resource_type in types {
+        match scope(caller, caller.scopes.reaches(action.letter(), &resource_type)) {
+            Ok(grant) if most.is_none_or(|(best, _)| best < grant) => {
+                most = Some((grant, resource_type));
+            }
+            Ok(_) | Err(RuleName::ScopeMissing) => {}
+            Err(other) => rule = other,
+        }
+    }
+    match most {
+        Some((grant, resource_type)) => Ok(Permit { action, resource_type, grant }),
+        None => Err(Refused { reason: Box::new(Reason::of(rule)) }),
     }
 }
 

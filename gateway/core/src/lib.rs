@@ -9,6 +9,7 @@ pub mod include;
 pub mod interaction;
 pub mod json;
 pub mod labels;
+pub mod operations;
 pub mod owner;
 pub mod policy;
 pub mod purpose;

@@ -4,6 +4,7 @@
 //! written out with its own bytes. `total` and `link` follow `entry`, because only then are they known. Not more than
 //! one batch and one window are in memory, and the names of what this page shows.
 
+mod around;
 mod includes;
 
 use std::collections::BTreeSet;
@@ -12,50 +13,15 @@ use gateway_core::decide::{Action, Permit};
 use gateway_core::json::{Doc, quoted};
 use gateway_core::owner::PatientId;
 use gateway_core::reasons::{Reason, RuleName};
-use gateway_core::resource_type::ResourceType;
-use gateway_core::trim::Trim;
 
 use super::entry::{self, MALFORMED, Mode, mode, name};
 use super::judge::{Judge, Judged, Shown, Subject};
-use super::looks::Looks;
 use super::pages::{Next, Pages};
+use super::plan::{Links, Parts, SearchPlan};
 use super::trim::trimmed;
 use super::window::Window;
 use crate::cursor::Position;
 use crate::problem::Problem;
-
-/// What a search's answer is to look like; see [`crate::search`] for how it is made.
-#[derive(Clone, Debug)]
-pub struct SearchPlan {
-    /// The type searched for.
-    pub rtype: ResourceType,
-    /// The upstream's first page, as a target below its base.
-    pub target: String,
-    /// The query on which later pages of a one-patient search go on, without `_count`.
-    pub query: String,
-    /// The page size.
-    pub count: u32,
-    /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
-    /// match lies beyond the page, or `SCAN` entries were looked at.
-    pub to_the_end: bool,
-    /// Whether several searches of the upstream make it up, which may find the same.
-    pub joined: bool,
-    /// Visible matches that earlier pages held.
-    pub skip: u64,
-    /// Most entries that are read of the upstream.
-    pub most_entries: u64,
-    /// Bytes and entries of one window.
-    pub window: (usize, usize),
-    /// What the search looks at.
-    pub looks: Looks,
-    /// How much of each resource is asked for.
-    pub trim: Trim,
-    /// Unknown parameters that were not forwarded; the answer warns of them.
-    pub dropped: Vec<String>,
-}
-
-/// Makes links of the answer: the self link, and the one to a position where the search goes on.
-pub type Links = Box<dyn Fn(Option<Position>) -> Result<String, Problem>>;
 
 /// The filtered answer to a search; yields windows until one is the last.
 pub struct SearchAnswer {
@@ -95,6 +61,8 @@ struct State {
     /// Included entries whose match has not come yet; they wait for the end of their upstream page.
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
+    /// `Type/id` of all that was counted, on earlier pages too, where several searches find the same.
+    seen: BTreeSet<String>,
     /// Where a many-patient search goes on.
     upstream_next: Option<String>,
     done: bool,
@@ -156,13 +124,16 @@ impl SearchAnswer {
                 }
                 Next::PageEnd { next } => {
                     self.write(std::mem::take(&mut batch), window).await?;
-                    self.write_waiting(window).await?;
+                    if !matches!(self.plan.parts, Parts::Around(_)) {
+                        self.write_waiting(window).await?;
+                    }
                     let empty = self.state.read == self.state.read_before_page;
                     self.state.read_before_page = self.state.read;
                     self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
                     if self.state.empty_pages > MOST_EMPTY_PAGES {
                         return Err(Problem::Unfilterable("search-too-large"));
                     }
+                    let next = next.or_else(|| self.next_part());
                     match next {
                         Some(target) if self.reads_on() => {
                             match self.pages.open(&self.permit, target.clone()).await? {
@@ -173,6 +144,7 @@ impl SearchAnswer {
                             self.state.before_page = self.state.visible;
                         }
                         next => {
+                            self.write_waiting_around(window).await?;
                             self.state.upstream_next = next;
                             self.state.done = true;
                         }
@@ -182,6 +154,15 @@ impl SearchAnswer {
             }
         }
         Ok(batch)
+    }
+
+    /// The target of the next search, where the answer is made of several.
+    fn next_part(&mut self) -> Option<String> {
+        let Parts::Then(parts) = &mut self.plan.parts else { return None };
+        let part = parts.pop_front()?;
+        (self.plan.rtype, self.plan.looks) = (part.rtype, part.looks);
+        self.state.empty_pages = 0;
+        Some(part.target)
     }
 
     fn count_entry(&mut self, window: &mut Window) -> Result<(), Problem> {
@@ -225,16 +206,23 @@ impl SearchAnswer {
         let mut matches = BTreeSet::new();
         for (doc, raw) in docs.iter().zip(batch) {
             let resource = doc.root().get("resource").ok_or(MALFORMED)?;
-            let mode = mode(doc, self.plan.rtype)?;
+            let mode = match &self.plan.parts {
+                Parts::Around(around) if !around.holds(resource) => continue,
+                Parts::Around(_) => Mode::Match,
+                Parts::One | Parts::Then(_) => mode(doc, self.plan.rtype)?,
+            };
             if mode == Mode::Outcome {
                 continue;
             }
-            let subject = match self.judge.subject(raw, resource, Action::Search) {
+            let mut subject = match self.judge.subject(raw, resource, Action::Search) {
                 Err(Problem::Absent) => continue,
                 read => read?,
             };
             if mode == Mode::Match {
                 matches.insert(name(&subject)?);
+            }
+            if let Parts::Around(_) = self.plan.parts {
+                subject.action = around::action(subject.facts.resource_type);
             }
             subjects.push((subject, mode, raw));
         }
@@ -253,7 +241,14 @@ impl SearchAnswer {
         let judged = self.judge.judge(&questions).await?;
         for ((subject, (mode, raw)), judged) in questions.iter().zip(rest).zip(judged) {
             match mode {
-                Mode::Match => self.write_match(subject, judged, window)?,
+                Mode::Match => match &self.plan.parts {
+                    Parts::Around(around) => {
+                        let patient = around.patient.clone();
+                        self.write_around(&patient, subject, judged, raw, window)?;
+                    }
+                    Parts::Then(_) if !self.state.seen.insert(name(subject)?) => {}
+                    Parts::One | Parts::Then(_) => self.write_match(subject, judged, window)?,
+                },
                 Mode::Include => self.write_include(subject, judged, raw, may_wait, window)?,
                 Mode::Outcome => {}
             }

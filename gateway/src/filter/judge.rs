@@ -21,6 +21,7 @@ use gateway_core::search_match::Image;
 use time::OffsetDateTime;
 
 use crate::gather::Facts;
+use crate::gather::versions::Lineage;
 use crate::problem::Problem;
 use crate::telemetry::DecisionOutcome;
 
@@ -151,6 +152,15 @@ impl Judge {
         (!withheld.owners.is_empty()).then_some(withheld)
     }
 
+    /// What is known of all versions of these resources (`Type/id`), where none is larger than `largest` bytes.
+    pub(crate) async fn lineages(
+        &self,
+        names: &BTreeSet<String>,
+        largest: usize,
+    ) -> Result<BTreeMap<String, Lineage>, Problem> {
+        self.facts.resources.lineages(names, largest).await
+    }
+
     /// Decides on each resource and cuts those that may leave. All facts are gathered first, in as few queries as can be.
     pub(crate) async fn judge(&self, subjects: &[Subject<'_>]) -> Result<Vec<Judged>, Problem> {
         let questions: Vec<(&ResourceFacts, Action)> = subjects.iter().map(|s| (&s.facts, s.action)).collect();
@@ -174,6 +184,18 @@ impl Judge {
         let nothing = ConsentFacts::default();
         let session = Session::open(&self.caller, &nothing, &self.policy, self.now);
         !by_referrers && session.refuses_outright(action, facts).is_some()
+    }
+
+    /// Decides whether the caller may read the resource of this name (`Type/id`). If not, the ruling that hides it, which is
+    /// none where it is not there.
+    pub(crate) async fn may_read(&self, name: &str) -> Result<Result<(), Option<Ruling>>, Problem> {
+        let found = self.facts.resources.facts_of(&BTreeSet::from([name.to_owned()])).await?;
+        let Some(facts) = found.get(name) else { return Ok(Err(None)) };
+        let rulings = self.decide_all(&[(facts, Action::Read)]).await?;
+        Ok(match rulings.into_iter().next() {
+            Some(ruling) if ruling.permits() => Ok(()),
+            hides => Err(hides),
+        })
     }
 
     /// Decides whether the caller may refer to all of these resources (`Type/id`): each is there, and he may know of it.

@@ -108,7 +108,7 @@ impl ConsentSource {
                 }
                 Ok(found)
             }
-            (Err(NoFacts::Unavailable), _) => Err(Problem::NoFacts("consents-unavailable")),
+            (Err(NoFacts::Unavailable | NoFacts::Refused(_)), _) => Err(Problem::NoFacts("consents-unavailable")),
             (Err(NoFacts::Unreadable), _) => Err(NoFacts::Unreadable.into()),
         }
     }

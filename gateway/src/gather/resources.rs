@@ -27,8 +27,8 @@ type Note<'n> = &'n dyn Fn(Value<'_>, &mut ResourceFacts);
 
 /// Fetches facts of resources on the upstream.
 pub struct ResourceSource {
-    upstream: Upstream,
-    bases: Bases,
+    pub(super) upstream: Upstream,
+    pub(super) bases: Bases,
 }
 
 impl ResourceSource {
@@ -213,6 +213,9 @@ pub(super) enum NoFacts {
     /// The server did not answer it.
     #[error("facts cannot be had")]
     Unavailable,
+    /// It answered with another status than 200.
+    #[error("the server refuses to tell facts with status {0}")]
+    Refused(u16),
     /// Its answer is no searchset.
     #[error("facts cannot be read")]
     Unreadable,
@@ -224,7 +227,7 @@ pub(super) enum NoFacts {
 impl From<NoFacts> for Problem {
     fn from(fault: NoFacts) -> Self {
         match fault {
-            NoFacts::Unavailable => Self::NoFacts("facts-unavailable"),
+            NoFacts::Unavailable | NoFacts::Refused(_) => Self::NoFacts("facts-unavailable"),
             NoFacts::Unreadable => Self::NoFacts("facts-unreadable"),
             NoFacts::TooMany => Self::NoFacts("facts-too-many"),
         }
@@ -239,12 +242,34 @@ pub(super) async fn each_resource(
     target: &str,
     mut take: impl FnMut(Value<'_>) -> Result<(), NoFacts>,
 ) -> Result<(), NoFacts> {
+    let entries = each_entry(upstream, target, |entry| {
+        let outcome = entry.get("search").and_then(|s| s.str_at("mode")).is_some_and(|m| m == "outcome");
+        match entry.get("resource") {
+            Some(resource) if !outcome => take(resource),
+            Some(_) => Ok(()),
+            None => Err(NoFacts::Unreadable),
+        }
+    });
+    entries.await.map_err(|fault| match fault {
+        NoFacts::Refused(status) => {
+            tracing::warn!(status, "a search for facts failed");
+            NoFacts::Unavailable
+        }
+        NoFacts::Unavailable | NoFacts::Unreadable | NoFacts::TooMany => fault,
+    })
+}
+
+/// The same for the entries of a Bundle of any type.
+pub(super) async fn each_entry(
+    upstream: &Upstream,
+    target: &str,
+    mut take: impl FnMut(Value<'_>) -> Result<(), NoFacts>,
+) -> Result<(), NoFacts> {
     let mut target = target.to_owned();
     for _ in 0..MOST_PAGES {
         let answer = upstream.facts(&target).await.map_err(|_| NoFacts::Unavailable)?;
         if answer.status != 200 {
-            tracing::warn!(status = answer.status, "a search for facts failed");
-            return Err(NoFacts::Unavailable);
+            return Err(NoFacts::Refused(answer.status));
         }
         let body = answer.into_json_bytes(ANSWER_LIMIT).await.map_err(|error| match error {
             UpstreamError::TooLarge => NoFacts::TooMany,
@@ -262,12 +287,7 @@ pub(super) async fn each_resource(
             return Err(NoFacts::Unreadable);
         }
         for entry in bundle.get("entry").into_iter().flat_map(|entries| entries.items().collect::<Vec<_>>()) {
-            let outcome = entry.get("search").and_then(|s| s.str_at("mode")).is_some_and(|m| m == "outcome");
-            match entry.get("resource") {
-                Some(resource) if !outcome => take(resource)?,
-                Some(_) => {}
-                None => return Err(NoFacts::Unreadable),
-            }
+            take(entry)?;
         }
         let next = bundle.get("link").and_then(|links| {
             let next = links.items().find(|link| link.str_at("relation").as_deref() == Some("next"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use fhir_gateway::config::PeerConfig;
-use fhir_gateway::filter::{Judge, Looks, Pages, SearchAnswer, SearchPlan};
+use fhir_gateway::filter::{Judge, Looks, Pages, Parts, SearchAnswer, SearchPlan};
 use fhir_gateway::forward::{Patience, Upstream};
 use fhir_gateway::gather::Facts;
 use fhir_gateway::gather::consents::ConsentSource;
@@ -19,6 +19,7 @@ use gateway_core::labels::LabelSets;
 use gateway_core::policy::{ConsentSettings, Policy, PolicyRoles};
 use gateway_core::reference::{BaseUrl, Bases};
 use gateway_core::resource_type::ResourceType;
+use gateway_core::trim::Trim;
 use serde_json::Value;
 
 use super::front::Front;
@@ -146,9 +147,10 @@ impl Filter {
             most_entries: 10_000,
             window: (256 << 10, 256),
             looks: Looks::default(),
-            trim: None,
+            trim: Trim::default(),
             joined: false,
             dropped: Vec::new(),
+            parts: Parts::One,
         };
         let mut pages = Pages::new(self.upstream.clone(), 8 << 20, None);
         let status = pages.open(&permit, plan.target.clone()).await?;

@@ -6,6 +6,7 @@ mod bad_bodies;
 mod bad_input;
 mod chains;
 mod chart;
+mod compartment;
 mod conditional;
 mod crash;
 mod demo_upstream;
@@ -14,9 +15,11 @@ mod faulty;
 mod forwarder;
 mod granular;
 pub mod harness;
+mod history;
 mod images;
 pub mod leaks;
 mod mutual_tls;
+mod operations;
 mod outages;
 mod pages;
 mod paging;
@@ -31,6 +34,7 @@ mod twin;
 mod us_core;
 mod us_core_table;
 mod wrong_answers;
+mod wrong_histories;
 mod wrong_writes;
 
 use std::pin::Pin;
@@ -160,6 +164,29 @@ pub fn tests() -> Vec<Test> {
         test!(chains::hidden_joins_as_absent, Gateway),
         test!(chains::steps_are_limited, Gateway),
         test!(chains::hidden_is_no_bridge, Gateway),
+        test!(history::equal_where_nothing_is_hidden, Gateway),
+        test!(history::a_patient_sees_her_own, Gateway),
+        test!(history::hidden_answers_as_absent, Gateway),
+        test!(history::labels_reach_every_version, Gateway),
+        test!(history::deletions_are_told_of_what_was_visible, Gateway),
+        test!(history::owners_change_between_versions, Gateway),
+        test!(history::redacted_in_every_version, Gateway),
+        test!(history::scopes_decide_by_level, Gateway),
+        test!(history::parameters_are_checked, Gateway),
+        test!(history::versions_are_on_record, Gateway),
+        test!(compartment::by_type_it_is_its_searches, Gateway),
+        test!(compartment::whole_it_is_its_types, Gateway),
+        test!(compartment::hidden_is_as_empty_as_absent, Gateway),
+        test!(compartment::everything_leaves_out_what_is_hidden, Gateway),
+        test!(compartment::everything_is_everything, Gateway),
+        test!(compartment::scopes_and_parameters, Gateway),
+        test!(wrong_histories::histories_tell_of_nothing_else, Gateway),
+        test!(wrong_histories::operations_bring_nothing_else, Gateway),
+        test!(operations::meta_is_that_of_a_read, Gateway),
+        test!(operations::validation_tells_of_nothing_hidden, Gateway),
+        test!(operations::redacted_is_not_validated, Gateway),
+        test!(operations::terminology_is_passed_on, Gateway),
+        test!(operations::capabilities_name_what_is_served, Gateway),
         test!(bad_input::tokens_are_refused_for_their_reason, Gateway),
         test!(bad_input::requests_are_refused_by_name, Gateway),
         test!(bad_input::heads_and_queries_are_limited, Gateway),

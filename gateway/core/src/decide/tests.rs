@@ -68,6 +68,19 @@ fn an_interaction_is_permitted_by_scope_alone() {
 }
 
 #[test]
+fn without_a_type_one_that_the_scopes_reach_is_enough() {
+    let grant = |scopes| decide_system(&caller(scopes), Action::Search).map(|permit| permit.grant());
+    let rule = |scopes| grant(scopes).unwrap_err().reason.rule;
+    assert_eq!(grant("user/Goal.s").unwrap(), ScopeGrant::All);
+    assert_eq!(grant("patient/*.rs user/Goal.s").unwrap(), ScopeGrant::All);
+    assert_eq!(rule("user/*.crud openid"), RuleName::ScopeMissing);
+    assert_eq!(rule("patient/*.rs"), RuleName::ScopePatientAbsent);
+    let mut launched = caller("patient/Goal.s");
+    launched.launch_patient = Some(PatientId::parse("p").unwrap());
+    assert_eq!(decide_system(&launched, Action::Search).unwrap().grant(), ScopeGrant::PatientOnly);
+}
+
+#[test]
 fn without_an_owner_nothing_is_permitted() {
     let (caller, policy, facts) = (caller("system/*.cruds"), policy(), nothing_recorded(&["p"]));
     let now = datetime!(2026-06-01 12:00 UTC);

@@ -5,6 +5,7 @@
 
 mod chain;
 mod check;
+mod history;
 mod parse;
 mod prefer;
 mod query;
@@ -15,11 +16,13 @@ mod tests;
 
 pub use chain::Chain;
 pub use check::{CheckedSearch, Include, KnownParams, Total};
+pub use history::CheckedHistory;
 pub use parse::{Headers, Request};
 pub use prefer::{Handling, Preferences, Return, is_json};
 pub use query::{MAX_QUERY, MAX_REPEATS, MAX_VALUE, Param, SearchQuery};
 pub use refusal::Refusal;
 
+use crate::operations;
 use crate::resource_type::ResourceType;
 use crate::scope::Letter;
 use crate::trim::Trim;
@@ -289,11 +292,17 @@ impl Interaction {
             | Self::SearchCompartment { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. } => &[Letter::Search],
-            Self::Capabilities
-            | Self::SmartConfiguration
-            | Self::Batch
-            | Self::Transaction
-            | Self::Operation { .. } => &[],
+            Self::Operation { level, name, .. } => {
+                match operations::served(name, level).and_then(|row| row.letter(level)) {
+                    Some(Letter::Create) => &[Letter::Create],
+                    Some(Letter::Read) => &[Letter::Read],
+                    Some(Letter::Update) => &[Letter::Update],
+                    Some(Letter::Delete) => &[Letter::Delete],
+                    Some(Letter::Search) => &[Letter::Search],
+                    None => &[],
+                }
+            }
+            Self::Capabilities | Self::SmartConfiguration | Self::Batch | Self::Transaction => &[],
         }
     }
 
@@ -309,8 +318,9 @@ impl Interaction {
             | Self::Create { .. }
             | Self::ConditionalCreate { .. }
             | Self::Batch
-            | Self::Transaction
-            | Self::Operation { .. } => true,
+            | Self::Transaction => true,
+            // Those that are served only look.
+            Self::Operation { level, name, .. } => operations::served(name, level).is_none(),
             Self::Capabilities
             | Self::SmartConfiguration
             | Self::Read { .. }
@@ -332,6 +342,9 @@ impl Interaction {
             | Self::Read { .. }
             | Self::Vread { .. }
             | Self::SearchType { .. }
+            | Self::HistoryInstance { .. }
+            | Self::HistoryType { .. }
+            | Self::HistorySystem { .. }
             | Self::Create { .. }
             | Self::ConditionalCreate { .. }
             | Self::Update { .. }
@@ -340,11 +353,10 @@ impl Interaction {
             | Self::ConditionalPatch { .. }
             | Self::Delete { .. }
             | Self::ConditionalDelete { .. } => Ok(()),
+            Self::SearchCompartment { compartment: ResourceType::PATIENT, .. } => Ok(()),
+            Self::Operation { level, name, .. } if operations::served(name, level).is_some() => Ok(()),
             Self::SearchSystem { .. }
             | Self::SearchCompartment { .. }
-            | Self::HistoryInstance { .. }
-            | Self::HistoryType { .. }
-            | Self::HistorySystem { .. }
             | Self::Batch
             | Self::Transaction
             | Self::Operation { .. } => Err(Refusal::NotServed(self.name())),

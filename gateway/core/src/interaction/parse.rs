@@ -4,6 +4,7 @@ use super::prefer::{Preferences, is_json, is_json_patch, require_json};
 use super::query::SearchQuery;
 use super::refusal::Refusal;
 use super::{Interaction, OperationLevel, Via};
+use crate::operations;
 use crate::owner::is_fhir_id;
 use crate::resource_type::ResourceType;
 use crate::trim::Trim;
@@ -49,63 +50,6 @@ enum Method {
 
 /// Bytes of the path.
 const MAX_PATH: usize = 1024;
-
-/// The operations that the gateway knows by name (FHIR R4, Bulk Data, SMART, US Core, FAST Consent, its own).
-const OPERATIONS: &[&str] = &[
-    "$apply",
-    "$break-glass",
-    "$care-gaps",
-    "$closure",
-    "$collect-data",
-    "$conforms",
-    "$convert",
-    "$data-requirements",
-    "$diff",
-    "$docref",
-    "$document",
-    "$evaluate",
-    "$evaluate-measure",
-    "$everything",
-    "$expand",
-    "$expunge",
-    "$export",
-    "$fileConsent",
-    "$find",
-    "$find-matches",
-    "$graph",
-    "$graphql",
-    "$implements",
-    "$import",
-    "$lastn",
-    "$lookup",
-    "$match",
-    "$member-match",
-    "$merge",
-    "$meta",
-    "$meta-add",
-    "$meta-delete",
-    "$populate",
-    "$populatehtml",
-    "$populatelink",
-    "$preferred-id",
-    "$process-message",
-    "$purge",
-    "$questionnaire",
-    "$record-disclosure",
-    "$reindex",
-    "$revokeConsent",
-    "$snapshot",
-    "$stats",
-    "$submit-data",
-    "$subset",
-    "$subsumes",
-    "$suggest-claims",
-    "$transform",
-    "$translate",
-    "$validate",
-    "$validate-code",
-    "$versions",
-];
 
 /// The types that define a compartment in R4.
 const COMPARTMENTS: &[&str] = &["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"];
@@ -277,7 +221,7 @@ fn in_compartment(
 }
 
 fn operation(level: OperationLevel, name: &str, query: SearchQuery) -> Result<Interaction, Refusal> {
-    let name = OPERATIONS.iter().find(|known| **known == name).ok_or(Refusal::OperationUnknown)?;
+    let name = operations::known(name).ok_or(Refusal::OperationUnknown)?;
     Ok(Interaction::Operation { level, name, query })
 }
 

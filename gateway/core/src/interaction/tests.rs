@@ -160,6 +160,29 @@ fn the_table_of_searches() {
 }
 
 #[test]
+fn histories_take_their_own_parameters() {
+    for (query, expected) in [
+        ("", Ok((String::new(), String::new(), None))),
+        ("_since=a&_count=3&_at=b", Ok(("_since=a&_at=b".into(), "_since=a&_count=3&_at=b".into(), Some(3)))),
+        ("subject=x&_format=json&_summary=false", Ok((String::new(), String::new(), None))),
+        ("_since=a&_since=b", Err(Refusal::ValueRefused("_since"))),
+        ("_count=1&_count=1", Err(Refusal::ValueRefused("_count"))),
+        ("_count=-1", Err(Refusal::ValueRefused("_count"))),
+        ("_at:not=a", Err(Refusal::ModifierUnknown)),
+        ("_list=a", Err(Refusal::ParameterRefused("_list"))),
+        ("_sort=a", Err(Refusal::ParameterRefused("_sort"))),
+        ("_elements=a", Err(Refusal::ParameterRefused("_elements"))),
+        ("_summary=true", Err(Refusal::ParameterRefused("_summary"))),
+    ] {
+        let checked = SearchQuery::parse(query, &[]).unwrap().check_history(Handling::Lenient);
+        let found = checked.map(|c| (c.narrowing().to_query(), c.shown().to_query(), c.count()));
+        assert_eq!(found, expected, "{query}");
+    }
+    let strict = SearchQuery::parse("subject=x", &[]).unwrap().check_history(Handling::Strict);
+    assert_eq!(strict, Err(Refusal::ParameterUnknown));
+}
+
+#[test]
 fn sizes_are_bounded() {
     let parse = |query: &str, form: &[u8]| SearchQuery::parse(query, form).map(|query| query.params().len());
     assert_eq!(parse(&"a=1&".repeat(MAX_REPEATS), b""), Ok(MAX_REPEATS));

@@ -9,7 +9,7 @@ use super::{SearchAnswer, disclose};
 use crate::problem::Problem;
 
 /// Bytes of included entries that may wait for their match.
-const WAITING_LIMIT: usize = 8 << 20;
+pub(super) const WAITING_LIMIT: usize = 8 << 20;
 
 impl SearchAnswer {
     /// Included entries whose match has come since; where one that came along brings others, those too. What is left

@@ -1,0 +1,388 @@
+//! A history, filtered as a stream: the versions of one resource, of a type or of the server (docs/adr/0046).
+//!
+//! Each version is decided with the Consents of now and under the labels of all versions of its resource, and leaves only
+//! beside a current version that the caller may see. That a resource was deleted leaves only where what was deleted would.
+
+mod of;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gateway_core::decide::{Action, Permit};
+use gateway_core::facts::ResourceFacts;
+use gateway_core::json::{Doc, quoted};
+use gateway_core::owner::PatientId;
+
+pub use self::of::{HistoryPlan, Of};
+use self::told::{Told, name_of};
+use super::Ruling;
+use super::entry::MALFORMED;
+use super::judge::{Judge, Judged, Shown, Subject};
+use super::pages::{Next, Pages};
+use super::plan::Links;
+use super::window::Window;
+use crate::cursor::Position;
+use crate::gather::versions::{Lineage, is_deletion};
+use crate::problem::Problem;
+use crate::read::own_validator;
+
+/// The filtered answer to a history; yields windows until one is the last.
+pub struct HistoryAnswer {
+    judge: Judge,
+    permit: Permit,
+    pages: Pages,
+    plan: HistoryPlan,
+    links: Links,
+    state: State,
+}
+
+#[derive(Default)]
+struct State {
+    opened: bool,
+    entries_opened: bool,
+    /// Entries read of the upstream.
+    read: u64,
+    read_before_page: u64,
+    empty_pages: u32,
+    /// Entries that the caller may see, those of earlier pages included.
+    visible: u64,
+    /// The upstream's page that is being read, and how many visible entries came before it.
+    page: String,
+    before_page: u64,
+    /// The first visible entry beyond this page: the upstream's page that holds it, and how many stand before it there.
+    more: Option<(String, u64)>,
+    upstream_next: Option<String>,
+    /// By name; `None` where a resource's history is hidden whatever it holds.
+    lineages: BTreeMap<String, Option<Arc<Lineage>>>,
+    done: bool,
+}
+
+/// An entry of the upstream that may have a place in the answer.
+struct Entry<'a> {
+    name: String,
+    told: Told,
+    /// `None`: it was deleted.
+    stored: Option<Subject<'a>>,
+    lineage: Arc<Lineage>,
+}
+
+impl HistoryAnswer {
+    /// An answer whose first upstream page is open.
+    pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: HistoryPlan, links: Links) -> Self {
+        let state = State { page: plan.target.clone(), ..State::default() };
+        Self { judge, permit, pages, plan, links, state }
+    }
+
+    /// The next window; its `last` says whether the answer ends with it.
+    pub async fn next_window(&mut self) -> Result<Window, Problem> {
+        let mut window = Window::default();
+        if !self.state.opened {
+            self.state.opened = true;
+            window.bytes.extend_from_slice(br#"{"resourceType":"Bundle","type":"history""#);
+        }
+        loop {
+            self.batch(&mut window).await?;
+            if self.state.done {
+                self.finish(&mut window)?;
+                window.last = true;
+                return Ok(window);
+            }
+            let (bytes, entries) = self.plan.window;
+            let disclosed = usize::try_from(window.counts().disclosed).unwrap_or(usize::MAX);
+            if window.bytes.len() > bytes - bytes / BATCHES || disclosed > entries - entries / BATCHES {
+                return Ok(window);
+            }
+        }
+    }
+
+    /// Reads and writes at most a fraction of a window, less where a page ends.
+    async fn batch(&mut self, window: &mut Window) -> Result<(), Problem> {
+        let (most_bytes, most_entries) = (self.plan.window.0 / BATCHES, self.plan.window.1.div_ceil(BATCHES));
+        let (mut batch, mut bytes): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
+        while bytes < most_bytes && batch.len() < most_entries {
+            match self.pages.next().await? {
+                Next::Entry(raw) => {
+                    self.count_entry(window)?;
+                    bytes += raw.len();
+                    batch.push(raw);
+                }
+                // Its resource is hidden whole: no version of it is decided on without all the others.
+                Next::TooLong(_) => self.count_entry(window)?,
+                Next::PageEnd { next } => {
+                    self.write(&batch, window).await?;
+                    return self.turn(next).await;
+                }
+            }
+        }
+        self.write(&batch, window).await
+    }
+
+    fn count_entry(&mut self, window: &mut Window) -> Result<(), Problem> {
+        self.state.read += 1;
+        window.count_entry();
+        match self.state.read > self.plan.most_entries {
+            true => Err(Problem::Unfilterable("history-too-large")),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes on to the upstream's next page where it is needed. A page of ours must not say whether what lies beyond it is
+    /// hidden or not there, so it is read on until a visible entry is found there.
+    async fn turn(&mut self, next: Option<String>) -> Result<(), Problem> {
+        let empty = self.state.read == self.state.read_before_page;
+        self.state.read_before_page = self.state.read;
+        self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
+        if self.state.empty_pages > MOST_EMPTY_PAGES {
+            return Err(Problem::Unfilterable("history-too-large"));
+        }
+        let scanned = self.state.read >= SCAN + u64::from(self.plan.count);
+        let reads_on = self.plan.to_the_end || (self.state.more.is_none() && !scanned);
+        match next {
+            Some(target) if reads_on => {
+                if self.pages.open(&self.permit, target.clone()).await? != 200 {
+                    return Err(Problem::Unfilterable("upstream-page-missing"));
+                }
+                self.state.page = target;
+                self.state.before_page = self.state.visible;
+            }
+            next => {
+                self.state.upstream_next = next;
+                self.state.done = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides each entry of the batch and writes those that may leave and belong on this page.
+    async fn write(&mut self, batch: &[Vec<u8>], window: &mut Window) -> Result<(), Problem> {
+        let mut docs = Vec::with_capacity(batch.len());
+        for raw in batch {
+            docs.push(Doc::parse(raw).map_err(|_| MALFORMED)?);
+        }
+        let entries = self.entries(&docs).await?;
+        let gates = self.gates(&entries).await?;
+        let (mut subjects, mut places) = (Vec::new(), Vec::new());
+        for mut entry in entries {
+            let subject = entry.stored.take();
+            places.push((subject.is_some(), entry));
+            subjects.extend(subject);
+        }
+        let mut judged = self.judge.judge(&subjects).await?.into_iter().zip(&subjects);
+        for (stored, entry) in places {
+            let gate = gates.get(&entry.name).ok_or(MALFORMED)?;
+            let version = if stored { judged.next() } else { None };
+            match version {
+                Some((judged, subject)) => self.write_version(&entry, gate, judged, &subject.facts, window)?,
+                None => self.write_deletion(&entry, gate, window)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries that may have a place, under the labels of all versions of their resources.
+    async fn entries<'a>(&mut self, docs: &'a [Doc<'a>]) -> Result<Vec<Entry<'a>>, Problem> {
+        let action = self.plan.of.action();
+        let mut found = Vec::with_capacity(docs.len());
+        for doc in docs {
+            let entry = doc.root();
+            let stored = match entry.get("resource") {
+                Some(resource) => match self.judge.subject(doc.source(), resource, action) {
+                    Err(Problem::Absent) => continue,
+                    read => Some(read?),
+                },
+                None if is_deletion(entry) => None,
+                None => continue,
+            };
+            let Some(name) = name_of(entry, stored.as_ref(), self.judge.bases()) else { continue };
+            let rtype = name.split('/').next().unwrap_or_default();
+            if self.plan.of.holds(&name) && self.plan.reaches.reaches(rtype) {
+                let told = Told::of(entry, &name, self.judge.bases());
+                found.push((name, told, stored));
+            }
+        }
+        self.learn(found.iter().map(|(name, ..)| name)).await?;
+        let entries = found.into_iter().filter_map(|(name, told, mut stored)| {
+            let lineage = Arc::clone(self.state.lineages.get(&name)?.as_ref()?);
+            if let Some(subject) = &mut stored {
+                lineage.label(&mut subject.facts);
+            }
+            Some(Entry { name, told, stored, lineage })
+        });
+        Ok(entries.collect())
+    }
+
+    /// Reads the lineages that are not known yet.
+    async fn learn(&mut self, names: impl Iterator<Item = &String>) -> Result<(), Problem> {
+        if self.state.lineages.len() > MOST_LINEAGES {
+            self.state.lineages.clear();
+        }
+        let missing: BTreeSet<String> =
+            names.filter(|name| !self.state.lineages.contains_key(*name)).cloned().collect();
+        let mut found = self.judge.lineages(&missing, self.plan.largest).await?;
+        for name in missing {
+            let lineage = found.remove(&name).map(Arc::new);
+            self.state.lineages.insert(name, lineage);
+        }
+        Ok(())
+    }
+
+    /// For each resource whether its newest version, and those that were deleted, may be seen.
+    async fn gates(&self, entries: &[Entry<'_>]) -> Result<BTreeMap<String, Gate>, Problem> {
+        let action = self.plan.of.action();
+        let lineages: BTreeMap<&String, &Arc<Lineage>> =
+            entries.iter().map(|entry| (&entry.name, &entry.lineage)).collect();
+        let mut questions: Vec<(&ResourceFacts, Action)> = Vec::new();
+        for lineage in lineages.values() {
+            questions.push((&lineage.newest, action));
+            questions.extend(lineage.before_deletions.iter().map(|facts| (facts, action)));
+        }
+        let mut rulings = self.judge.decide_all(&questions).await?.into_iter();
+        let gate = |(name, lineage): (&String, &Arc<Lineage>)| {
+            let newest = rulings.next()?;
+            let deleted = rulings.by_ref().take(lineage.before_deletions.len()).collect();
+            Some((name.clone(), Gate { newest, deleted }))
+        };
+        Ok(lineages.into_iter().filter_map(gate).collect())
+    }
+
+    fn write_version(
+        &mut self,
+        entry: &Entry<'_>,
+        gate: &Gate,
+        judged: Judged,
+        facts: &ResourceFacts,
+        window: &mut Window,
+    ) -> Result<(), Problem> {
+        // What was deleted is not there any more, in any version (docs/adr/0001).
+        if entry.lineage.deleted {
+            return Ok(());
+        }
+        if !gate.newest.permits() {
+            self.kept_back(std::slice::from_ref(&gate.newest), window);
+            return Ok(());
+        }
+        let shown = match judged {
+            Judged::Shown(shown) => shown,
+            Judged::Hidden { owners, reasons } => {
+                if self.on_this_page() {
+                    window.deny(&owners, &reasons);
+                }
+                return Ok(());
+            }
+        };
+        if !self.takes_place() {
+            return Ok(());
+        }
+        let Shown { bytes, owners, decision, removed, parts_dropped, hidden_parts: _ } = *shown;
+        let etag = (!removed.is_empty() || parts_dropped).then(|| own_validator(facts.version.as_deref(), &bytes));
+        self.entry(entry, Some(&bytes), etag.as_ref(), window);
+        let labels = decision.labels().codings();
+        window
+            .disclose(facts, &owners, &labels, decision.reasons(), removed, None)
+            .map_err(|_| Problem::Unfilterable("not-recordable"))
+    }
+
+    fn write_deletion(&mut self, entry: &Entry<'_>, gate: &Gate, window: &mut Window) -> Result<(), Problem> {
+        let all = || std::iter::once(&gate.newest).chain(&gate.deleted);
+        if all().any(|ruling| !ruling.permits()) {
+            self.kept_back(all().filter(|ruling| !ruling.permits()), window);
+            return Ok(());
+        }
+        if !self.takes_place() {
+            return Ok(());
+        }
+        self.entry(entry, None, None, window);
+        let owners: BTreeSet<PatientId> = all().flat_map(|ruling| ruling.owners.iter().cloned()).collect();
+        let owners: Vec<PatientId> = owners.into_iter().collect();
+        let mut facts = entry.lineage.newest.clone();
+        facts.version.clone_from(&entry.told.version);
+        let decision = &gate.newest.decision;
+        window
+            .disclose(&facts, &owners, &decision.labels().codings(), decision.reasons(), Vec::new(), None)
+            .map_err(|_| Problem::Unfilterable("not-recordable"))
+    }
+
+    fn kept_back<'r>(&self, rulings: impl IntoIterator<Item = &'r Ruling>, window: &mut Window) {
+        if self.on_this_page() {
+            for ruling in rulings {
+                window.deny(&ruling.refusing_owners(), &ruling.reasons());
+            }
+        }
+    }
+
+    fn on_this_page(&self) -> bool {
+        let page = self.plan.skip..self.plan.skip + u64::from(self.plan.count);
+        page.contains(&self.state.visible)
+    }
+
+    /// Counts a visible entry; whether it stands on this page.
+    fn takes_place(&mut self) -> bool {
+        let here = self.on_this_page();
+        let beyond = self.state.visible >= self.plan.skip;
+        if !here && beyond && self.state.more.is_none() && self.plan.count > 0 {
+            self.state.more = Some((self.state.page.clone(), self.state.visible - self.state.before_page));
+        }
+        self.state.visible += 1;
+        here
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>, resource: Option<&[u8]>, etag: Option<&String>, window: &mut Window) {
+        let out = &mut window.bytes;
+        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
+        self.state.entries_opened = true;
+        out.extend_from_slice(br#"{"fullUrl":"#);
+        out.extend_from_slice(quoted(&self.judge.bases().public.join(&entry.name)).as_bytes());
+        if let Some(resource) = resource {
+            out.extend_from_slice(br#","resource":"#);
+            out.extend_from_slice(resource);
+        }
+        out.extend_from_slice(entry.told.members(etag).as_bytes());
+        out.push(b'}');
+    }
+
+    fn finish(&mut self, window: &mut Window) -> Result<(), Problem> {
+        let out = &mut window.bytes;
+        if self.state.entries_opened {
+            out.push(b']');
+        }
+        let count = self.plan.count;
+        let mut next = None;
+        if self.plan.to_the_end {
+            out.extend_from_slice(format!(r#","total":{}"#, self.state.visible).as_bytes());
+            if self.state.more.is_some() {
+                let skip = self.plan.skip + u64::from(count);
+                next = Some(Position::AfterMatches { query: self.plan.query.clone(), skip, count });
+            }
+        } else if let Some((target, skip)) = self.state.more.take() {
+            next = Some(Position::UpstreamPage { target, skip, count });
+        } else if let Some(target) = self.state.upstream_next.take() {
+            next = Some(Position::UpstreamPage { target, skip: 0, count });
+        }
+        out.extend_from_slice(br#","link":[{"relation":"self","url":"#);
+        out.extend_from_slice(quoted(&(self.links)(None)?).as_bytes());
+        if let Some(next) = next {
+            out.extend_from_slice(br#"},{"relation":"next","url":"#);
+            out.extend_from_slice(quoted(&(self.links)(Some(next))?).as_bytes());
+        }
+        out.extend_from_slice(b"}]}");
+        Ok(())
+    }
+}
+
+/// Whether a resource's history may be seen at all.
+struct Gate {
+    /// The decision on its newest version.
+    newest: Ruling,
+    /// Those on the versions that were deleted once.
+    deleted: Vec<Ruling>,
+}
+
+/// Entries of the upstream that a history of many resources looks at beyond its page size, at least.
+const SCAN: u64 = 1_000;
+/// Pages without an entry that are followed in a row.
+const MOST_EMPTY_PAGES: u32 = 8;
+/// Batches of entries that make a window.
+const BATCHES: usize = 8;
+/// Lineages that are kept while an answer is made.
+const MOST_LINEAGES: usize = 512;

@@ -1,0 +1,79 @@
+//! What the answer to a search is to look like.
+
+use std::collections::VecDeque;
+
+use gateway_core::owner::PatientId;
+use gateway_core::resource_type::ResourceType;
+use gateway_core::trim::Trim;
+
+use super::Reaches;
+use super::looks::Looks;
+use crate::cursor::Position;
+use crate::problem::Problem;
+
+/// What a search's answer is to look like; see [`crate::search`] for how it is made.
+#[derive(Clone, Debug)]
+pub struct SearchPlan {
+    /// The type searched for.
+    pub rtype: ResourceType,
+    /// The upstream's first page, as a target below its base.
+    pub target: String,
+    /// The query on which later pages of a one-patient search go on, without `_count`.
+    pub query: String,
+    /// The page size.
+    pub count: u32,
+    /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
+    /// match lies beyond the page, or `SCAN` entries were looked at.
+    pub to_the_end: bool,
+    /// Whether several searches of the upstream make it up, which may find the same.
+    pub joined: bool,
+    /// Visible matches that earlier pages held.
+    pub skip: u64,
+    /// Most entries that are read of the upstream.
+    pub most_entries: u64,
+    /// Bytes and entries of one window.
+    pub window: (usize, usize),
+    /// What the search looks at.
+    pub looks: Looks,
+    /// How much of each resource is asked for.
+    pub trim: Trim,
+    /// Unknown parameters that were not forwarded; the answer warns of them.
+    pub dropped: Vec<String>,
+    /// What else it is made of.
+    pub parts: Parts,
+}
+
+/// Of what an answer is made that is not of one search.
+#[derive(Clone, Debug, Default)]
+pub enum Parts {
+    /// Of that one.
+    #[default]
+    One,
+    /// Of further ones, whose matches follow as far as none before found them.
+    Then(VecDeque<Part>),
+    /// Of one patient's record: every entry is a match, whatever its type.
+    Around(Around),
+}
+
+/// A further search.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The type searched for.
+    pub rtype: ResourceType,
+    /// The upstream's first page, as a target below its base.
+    pub target: String,
+    /// What it looks at.
+    pub looks: Looks,
+}
+
+/// Whose record an answer is of, and what it may hold.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// The patient.
+    pub patient: PatientId,
+    /// Which types the organisation lets the request reach.
+    pub reaches: Reaches,
+}
+
+/// Makes links of the answer: the self link, and the one to a position where the search goes on.
+pub type Links = Box<dyn Fn(Option<Position>) -> Result<String, Problem>>;

@@ -1,0 +1,107 @@
+//! `Patient/[id]/$everything`: a searchset of one patient's record, each entry decided on its own.
+
+use gateway_core::decide::Permit;
+use gateway_core::interaction::{OperationLevel, Refusal, SearchQuery};
+use gateway_core::owner::PatientId;
+use gateway_core::resource_type::ResourceType;
+use gateway_core::trim::Trim;
+
+use super::{Invoked, body, not_accepted, only, unless_readable};
+use crate::clock;
+use crate::cursor::Position;
+use crate::filter::{Around, Further, Judge, Looks, Pages, Parts, SearchAnswer, SearchPlan};
+use crate::gate::Gate;
+use crate::outcome::Outcome;
+use crate::problem::Problem;
+use crate::search::{CURSOR, UPSTREAM_PAGE, begin, links, stale_cursor};
+
+/// What it takes (FHIR R4, Patient, "Fetch Patient Record").
+const TAKES: &[&str] = &["start", "end", "_since", "_type", "_count"];
+
+/// What of the client's parameters counts.
+struct Wanted {
+    query: SearchQuery,
+    shown: String,
+    dropped: Vec<String>,
+    count: u32,
+    skip: u64,
+}
+
+pub(super) async fn everything(
+    gate: &Gate,
+    judge: Judge,
+    permit: Permit,
+    invoked: Invoked,
+) -> Result<Outcome, Problem> {
+    let OperationLevel::Instance(_, id) = &invoked.level else { return Err(Problem::Absent) };
+    let patient = PatientId::parse(id).map_err(|_| Problem::Absent)?;
+    if let Some(absent) = unless_readable(&judge, &patient.reference()).await? {
+        return Ok(absent);
+    }
+    let path = format!("{}/{}", patient.reference(), invoked.row.name);
+    let wanted = wanted(&judge, &invoked, &path)?;
+    let limits = &gate.shared.limits;
+    let query = wanted.query.to_query();
+    let separator = if query.is_empty() { "" } else { "&" };
+    let plan = SearchPlan {
+        rtype: ResourceType::PATIENT,
+        target: format!("{path}?{query}{separator}_count={UPSTREAM_PAGE}"),
+        query,
+        count: wanted.count,
+        to_the_end: true,
+        joined: false,
+        skip: wanted.skip,
+        most_entries: gate.shared.most_entries,
+        window: (limits.window, limits.window_entries),
+        looks: Looks::default(),
+        trim: Trim::default(),
+        dropped: wanted.dropped,
+        parts: Parts::Around(Around { patient, reaches: invoked.reaches.clone() }),
+    };
+    let mut pages = Pages::new(gate.upstream.clone(), limits.entry, invoked.traceparent);
+    match pages.open(&permit, plan.target.clone()).await? {
+        200 => {}
+        400 | 422 => return Err(not_accepted()),
+        404 | 410 => return Err(Problem::Absent),
+        status => return Err(Problem::UpstreamRefused { status }),
+    }
+    let links = links(gate, invoked.cursors, &judge, path, wanted.shown);
+    begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await
+}
+
+fn wanted(judge: &Judge, invoked: &Invoked, path: &str) -> Result<Wanted, Problem> {
+    if let Some(cursor) = invoked.query.params().iter().find(|param| param.name == CURSOR) {
+        let opened = invoked.cursors.open(judge.caller(), path, &cursor.value, clock::now());
+        return match opened.map_err(|_| stale_cursor())? {
+            (Position::AfterMatches { query, skip, count }, shown) => {
+                let query = SearchQuery::parse(&query, &[]).map_err(Problem::Uninterpretable)?;
+                Ok(Wanted { query, shown, dropped: Vec::new(), count, skip })
+            }
+            (Position::UpstreamPage { .. }, _) => Err(stale_cursor()),
+        };
+    }
+    let more = body(&invoked.body, None)?.params;
+    let (taken, dropped) = only(TAKES, &invoked.query, more, invoked.handling)?;
+    let mut params = Vec::new();
+    let mut count = None;
+    for param in taken.params() {
+        let value = param.value.as_str();
+        match param.name.as_str() {
+            "_count" => {
+                let digits = value.bytes().all(|b| b.is_ascii_digit());
+                let stated = digits.then(|| value.parse().ok()).flatten();
+                let stated: u32 = stated.ok_or(Problem::Uninterpretable(Refusal::ValueRefused("_count")))?;
+                if count.replace(stated).is_some() {
+                    return Err(Problem::Uninterpretable(Refusal::ValueRefused("_count")));
+                }
+            }
+            "_type" if value.split(',').any(|name| ResourceType::parse(name).is_err()) => {
+                return Err(Problem::Uninterpretable(Refusal::ValueRefused("_type")));
+            }
+            _ => params.push(param.clone()),
+        }
+    }
+    // Without a page size the record is given whole.
+    let count = count.unwrap_or(u32::MAX);
+    Ok(Wanted { query: SearchQuery::from_params(params), shown: taken.to_query(), dropped, count, skip: 0 })
+}
