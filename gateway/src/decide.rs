@@ -143,7 +143,10 @@ fn context(arguments: &Arguments) -> Result<(Context, Caller, Option<PatientId>)
     let bytes =
         std::fs::read(&arguments.context).map_err(|error| Fault::Unreadable { file: file(), why: error.kind() })?;
     // The own parser first: it refuses keys that are there twice.
-    Doc::parse(&bytes).map_err(|fault| Fault::Malformed { file: file(), why: fault.to_string() })?;
+    let doc = Doc::parse(&bytes).map_err(|fault| Fault::Malformed { file: file(), why: fault.to_string() })?;
+    if !doc.root().is_object() {
+        return Err(Fault::Malformed { file: file(), why: "not an object".to_owned() });
+    }
     let context: Context =
         serde_json::from_slice(&bytes).map_err(|fault| Fault::Malformed { file: file(), why: fault.to_string() })?;
     let (caller, patient) = context.caller().map_err(|why| Fault::Context { file: file(), why })?;

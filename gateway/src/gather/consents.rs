@@ -170,10 +170,37 @@ pub(crate) fn read(resource: Value<'_>, version: FhirVersion) -> Result<Consent,
         return r5::read(&value);
     }
     let consent = r4::read(&value)?;
-    match fhir_profiles::consent::check_r4(resource.raw_str()) {
+    match fhir_profiles::consent::check_r4(&with_the_tolerated(value).to_string()) {
         Ok(()) => Ok(consent),
         Err(_) => Err(not_a_consent(Some(&consent))),
     }
+}
+
+/// The Consent with `category` and `provision.actor.role`, where it lacks them. FHIR requires both; but no decision reads
+/// the first, and the second absent is the recipient (CONSENT.md, "Actors").
+fn with_the_tolerated(mut consent: serde_json::Value) -> serde_json::Value {
+    let unstated = || serde_json::json!({"text": "unstated"});
+    let mut open = Vec::new();
+    if let Some(members) = consent.as_object_mut() {
+        members.entry("category").or_insert_with(|| serde_json::json!([unstated()]));
+        open.extend(members.get_mut("provision"));
+    }
+    while let Some(provision) = open.pop() {
+        let Some(members) = provision.as_object_mut() else { continue };
+        for (name, value) in members {
+            let items = value.as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+            match name.as_str() {
+                "provision" => open.extend(items),
+                "actor" => {
+                    for actor in items.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+                        actor.entry("role").or_insert_with(unstated);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    consent
 }
 
 fn not_a_consent(consent: Option<&Consent>) -> Unusable {

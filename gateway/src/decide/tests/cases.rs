@@ -278,6 +278,7 @@ fn settings_may_stand_in_their_table_or_alone_in_toml_or_json() {
 fn what_cannot_be_read_ends_with_64_and_a_sentence() {
     let base = || Case::of(&clinician());
     Case::of(&json!({"colour": 1})).refused("unknown field `colour`");
+    Case::of(&json!([])).refused("not an object");
     Case { dir: tempfile::tempdir().unwrap(), line: Vec::new() }
         .text("context", r#"{"patient": "a", "patient": "b"}"#)
         .refused("is not a context");
@@ -324,4 +325,18 @@ fn consents_of_linked_patients_count_for_each_other_where_the_setting_says_so() 
     };
     assert_eq!(case(""), ["permit", "deny"]);
     assert_eq!(case("patient_links = \"follow\""), ["permit", "permit"]);
+}
+
+#[test]
+fn a_consent_without_category_or_role_is_understood() {
+    let mut bare = consent(
+        "c",
+        &json!({"type": "deny", "provision": [
+        {"type": "permit", "actor": [{"reference": {"reference": "Practitioner/dr"}}]}]}),
+    );
+    bare.as_object_mut().unwrap().remove("category");
+    assert_eq!(
+        Case::of(&clinician()).with("consent", &bare).with("resource", &observation("x", "p")).words(),
+        ["permit", "permit"]
+    );
 }
