@@ -58,6 +58,7 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
                 "description": "SMART App Launch 2.2; endpoints: .well-known/smart-configuration",
             },
             "resource": resources,
+            "interaction": [{"code": "batch"}, {"code": "transaction"}],
         }],
     }))
 }

@@ -324,7 +324,6 @@ pub(super) async fn unserved_interactions_are_refused_by_name(stack: &mut Stack)
         (Method::GET, "_history", "history-system"),
         (Method::GET, "Patient/_history", "history-type"),
         (Method::GET, "Patient/alder/_history", "history-instance"),
-        (Method::POST, "", "batch"),
         (Method::PATCH, "Patient/alder", "FHIRPath Patch"),
         (Method::PATCH, "Patient?identifier=zq7391marker", "FHIRPath Patch"),
         (Method::GET, "Patient/alder/Observation", "search-compartment"),

@@ -332,14 +332,14 @@ impl Interaction {
             | Self::Patch { .. }
             | Self::ConditionalPatch { .. }
             | Self::Delete { .. }
-            | Self::ConditionalDelete { .. } => Ok(()),
+            | Self::ConditionalDelete { .. }
+            | Self::Batch
+            | Self::Transaction => Ok(()),
             Self::SearchSystem { .. }
             | Self::SearchCompartment { .. }
             | Self::HistoryInstance { .. }
             | Self::HistoryType { .. }
             | Self::HistorySystem { .. }
-            | Self::Batch
-            | Self::Transaction
             | Self::Operation { .. } => Err(Refusal::NotServed(self.name())),
         }
     }

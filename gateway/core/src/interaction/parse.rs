@@ -154,6 +154,7 @@ impl Interaction {
             | Self::Update { .. }
             | Self::ConditionalCreate { .. }
             | Self::ConditionalUpdate { .. }
+            | Self::Batch
                 if !json =>
             {
                 Err(Refusal::ContentType)
