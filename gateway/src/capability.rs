@@ -62,7 +62,7 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
                 "description": "SMART App Launch 2.2; endpoints: .well-known/smart-configuration",
             },
             "resource": resources,
-            "interaction": interactions(system(upstream), &SERVED_BY_SYSTEM),
+            "interaction": of_the_system(upstream),
         }],
     }))
 }
@@ -78,6 +78,15 @@ fn system(statement: &Value) -> Option<&Value> {
     let server = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
     let mut server = server.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"));
     server.find_map(|r| r.get("interaction"))
+}
+
+/// What is served of the whole server: batches and transactions are the gateway's own work.
+fn of_the_system(upstream: &Value) -> Value {
+    let mut served = interactions(system(upstream), &SERVED_BY_SYSTEM);
+    if let Value::Array(served) = &mut served {
+        served.extend(["batch", "transaction"].map(|code| json!({"code": code})));
+    }
+    served
 }
 
 /// What both sides do.

@@ -8,6 +8,7 @@ use gateway_core::caller::Caller;
 use gateway_core::interaction::{Headers, Interaction, Refusal, Request};
 
 use crate::accept::Incoming;
+use crate::batch::is_transaction;
 use crate::gate::Gate;
 use crate::problem::Problem;
 use crate::record::Asked;
@@ -30,6 +31,10 @@ pub async fn interpret(
     let interaction = match interaction(incoming, &body, gate.shared.limits.query) {
         Ok(interaction) => interaction,
         Err(problem) => return (asked, Err(problem)),
+    };
+    let interaction = match interaction {
+        Interaction::Batch if is_transaction(&body) => Interaction::Transaction,
+        interaction => interaction,
     };
     asked.interaction = interaction.code();
     asked.resource_type = interaction.resource_type().map(|rtype| rtype.as_str().to_owned());

@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::record::{Access, Asked as Request};
 use crate::rules::Rules;
-use crate::write::Writer;
+use crate::write::{Names, Writer};
 
 /// An operation as the client invoked it.
 pub struct Invoked {
@@ -59,7 +59,9 @@ pub async fn operate(
         Reach::Validation => {
             let traceparent = invoked.traceparent.clone();
             let rules = &invoked.rules;
-            let writer = Writer { gate, rules, judge: &judge, access, asked, returns: None, traceparent };
+            let names = &Names::default();
+            let (returns, in_bundle, judge) = (None, false, &judge);
+            let writer = Writer { gate, rules, judge, access, asked, returns, traceparent, in_bundle, names };
             writer.validate(&permit, &invoked).await
         }
     }

@@ -15,6 +15,7 @@ use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use bytes::Bytes;
 use evidence::ids::EventId;
+use futures_util::future::LocalBoxFuture;
 use gateway_core::caller::Caller;
 use gateway_core::interaction::{Interaction, OperationLevel, Preferences, Refusal, SearchQuery, is_json};
 use gateway_core::operations::{self, Operation};
@@ -22,10 +23,12 @@ use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 
 use crate::accept::{Incoming, public_document};
+use crate::batch::{Answers, Entry, Request, batch, requests};
 use crate::clock;
 use crate::compartment::{self, compartment};
 use crate::filter::{Judge, Of, Reaches};
 use crate::gate::Gate;
+use crate::head::Head;
 use crate::history::{self, history};
 use crate::interpret::interpret;
 use crate::operate::{Invoked, operate};
@@ -37,7 +40,7 @@ use crate::record::{Access, Asked};
 use crate::respond::respond;
 use crate::rules::Rules;
 use crate::search::{self, search};
-use crate::write::{Change, Which, Writer};
+use crate::write::{Carried, Change, Names, Piece, Which, Writer, transaction};
 
 /// Answers one request.
 pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody> {
@@ -59,9 +62,14 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
             let outcome = match interaction {
                 Ok((interaction, body)) => {
                     let writes = interaction.is_write();
-                    let served = serve(gate, &rules, &access, &asked, &incoming, interaction, body);
-                    // A write that has begun goes on to its recorded end.
-                    if writes { served.await } else { in_time(gate, served).await }
+                    match Head::of(&incoming) {
+                        Err(problem) => Err(problem),
+                        Ok(head) => {
+                            let served = serve(gate, &rules, &access, &asked, &head, interaction, body);
+                            // A write that has begun goes on to its recorded end.
+                            if writes { served.await } else { in_time(gate, served).await }
+                        }
+                    }
                 }
                 Err(problem) => Err(problem),
             };
@@ -99,18 +107,23 @@ async fn serve(
     rules: &Arc<Rules>,
     access: &Access,
     asked: &Asked,
-    incoming: &Incoming,
+    head: &Head,
     interaction: Interaction,
     body: Bytes,
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
     organisation(rules, asked, &interaction)?;
+    match interaction {
+        Interaction::Batch => return in_batch(gate, rules, access, asked, head, &body).await,
+        Interaction::Transaction => return in_transaction(gate, rules, access, asked, head, &body).await,
+        _ => {}
+    }
     let permit = permit::interaction(&asked.caller, &interaction)?;
-    let preferences = Preferences::parse(incoming.header("prefer")?).map_err(Problem::Uninterpretable)?;
+    let preferences = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;
     let shared = &gate.shared;
-    let judge = Judge::new(shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now());
-    let traceparent = incoming.outgoing_trace();
-    match Verb::of(interaction, body, incoming)? {
+    let judge = judge(gate, rules, asked);
+    let traceparent = head.traceparent.clone();
+    match Verb::of(interaction, body, head)? {
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
             let cursors = shared.cursors.under(rules.digest.to_string());
@@ -140,10 +153,72 @@ async fn serve(
         }
         Verb::Write { change } => {
             let returns = preferences.returns;
-            let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent };
+            let (in_bundle, names) = (head.in_bundle, &Names::default());
+            let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent, in_bundle, names };
             writer.write(change).await
         }
     }
+}
+
+fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
+    Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
+}
+
+/// A batch: each entry takes the path of a request of its own.
+async fn in_batch(
+    gate: &Gate,
+    rules: &Arc<Rules>,
+    access: &Access,
+    asked: &Asked,
+    head: &Head,
+    body: &[u8],
+) -> Result<Outcome, Problem> {
+    batch(gate, access, asked, (head, body), async |access: &Access, asked: &Asked, entry: Entry| {
+        let writes = entry.interaction.is_write();
+        let Entry { head, interaction, body, .. } = entry;
+        let served: LocalBoxFuture<'_, _> = Box::pin(serve(gate, rules, access, asked, &head, interaction, body));
+        if writes { served.await } else { in_time(gate, served).await }
+    })
+    .await
+}
+
+/// A transaction: each entry is allowed on its own, all are decided and written together.
+async fn in_transaction(
+    gate: &Gate,
+    rules: &Rules,
+    access: &Access,
+    asked: &Asked,
+    head: &Head,
+    body: &[u8],
+) -> Result<Outcome, Problem> {
+    let mut pieces = Vec::new();
+    for Request { access, asked, entry } in requests(gate, access, asked, head, (body, "transaction"))? {
+        let Entry { interaction, body, head, full_url, .. } = entry?;
+        interaction.served().map_err(Problem::Uninterpretable)?;
+        organisation(rules, &asked, &interaction)?;
+        permit::interaction(&asked.caller, &interaction)?;
+        match Verb::of(interaction, body, &head)? {
+            Verb::Write { change } => pieces.push(Piece { access, asked, head, full_url, change }),
+            Verb::Read { .. }
+            | Verb::Search { .. }
+            | Verb::Compartment { .. }
+            | Verb::History { .. }
+            | Verb::Operation { .. } => {
+                return Err(Problem::Uninterpretable(Refusal::NotServed("a read in a transaction")));
+            }
+        }
+    }
+    let returns = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?.returns;
+    let judge = judge(gate, rules, asked);
+    let Carried { entries, problem } = match transaction(gate, rules, &judge, returns, pieces).await {
+        Ok(carried) => carried,
+        Err(refused) => return Ok(refused.into()),
+    };
+    let mut answers = Answers::new(&gate.shared, entries.len());
+    for (at, (access, asked, outcome)) in entries.into_iter().enumerate() {
+        answers.take(at, gate.shared.recorder.record(&access, &asked, outcome).await).await;
+    }
+    problem.map_or_else(|| Ok(answers.bundle("transaction-response")), Err)
 }
 
 /// What the organisation allows at all (ADR 0009).
@@ -175,17 +250,17 @@ enum Verb {
 }
 
 impl Verb {
-    fn of(interaction: Interaction, body: Bytes, incoming: &Incoming) -> Result<Self, Problem> {
-        let header = |name: &str| incoming.header(name).map(|value| value.map(ToOwned::to_owned));
+    fn of(interaction: Interaction, body: Bytes, head: &Head) -> Result<Self, Problem> {
+        let if_match = head.if_match.clone();
         let wanted = |rtype, id, version, trim| {
-            let (if_none_match, if_modified_since) = (header("if-none-match")?, header("if-modified-since")?);
+            let (if_none_match, if_modified_since) = (head.if_none_match.clone(), head.if_modified_since.clone());
             Ok(Self::Read {
                 wanted: Wanted { rtype, id, version, trim, if_none_match, if_modified_since, traceparent: None },
             })
         };
         let name = interaction.name();
         let change = |change| {
-            no_other_precondition(incoming)?;
+            head.no_other_precondition()?;
             Ok(Self::Write { change })
         };
         match interaction {
@@ -199,7 +274,8 @@ impl Verb {
             Interaction::Operation { level, name, query } => {
                 let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
                 let row = operations::served(name, &level).ok_or(not_served)?;
-                if !body.is_empty() && !incoming.header("content-type")?.is_some_and(is_json) {
+                let json = head.in_bundle || head.content_type.as_deref().is_some_and(is_json);
+                if !body.is_empty() && !json {
                     return Err(Problem::Uninterpretable(Refusal::ContentType));
                 }
                 Ok(Self::Operation { row, level, query, body })
@@ -213,23 +289,17 @@ impl Verb {
             Interaction::ConditionalCreate { rtype, criteria } => {
                 change(Change::Create { rtype, body, unless: Some(criteria) })
             }
-            Interaction::Update { rtype, id } => {
-                change(Change::Update { rtype, which: Which::Id(id), body, if_match: header("if-match")? })
-            }
+            Interaction::Update { rtype, id } => change(Change::Update { rtype, which: Which::Id(id), body, if_match }),
             Interaction::ConditionalUpdate { rtype, criteria } => {
-                change(Change::Update { rtype, which: Which::Criteria(criteria), body, if_match: header("if-match")? })
+                change(Change::Update { rtype, which: Which::Criteria(criteria), body, if_match })
             }
-            Interaction::Patch { rtype, id } => {
-                change(Change::Patch { rtype, which: Which::Id(id), body, if_match: header("if-match")? })
-            }
+            Interaction::Patch { rtype, id } => change(Change::Patch { rtype, which: Which::Id(id), body, if_match }),
             Interaction::ConditionalPatch { rtype, criteria } => {
-                change(Change::Patch { rtype, which: Which::Criteria(criteria), body, if_match: header("if-match")? })
+                change(Change::Patch { rtype, which: Which::Criteria(criteria), body, if_match })
             }
-            Interaction::Delete { rtype, id } => {
-                change(Change::Delete { rtype, which: Which::Id(id), if_match: header("if-match")? })
-            }
+            Interaction::Delete { rtype, id } => change(Change::Delete { rtype, which: Which::Id(id), if_match }),
             Interaction::ConditionalDelete { rtype, criteria } => {
-                change(Change::Delete { rtype, which: Which::Criteria(criteria), if_match: header("if-match")? })
+                change(Change::Delete { rtype, which: Which::Criteria(criteria), if_match })
             }
             Interaction::Capabilities
             | Interaction::SmartConfiguration
@@ -238,21 +308,5 @@ impl Verb {
             | Interaction::Batch
             | Interaction::Transaction => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
         }
-    }
-}
-
-/// A write that is to happen on a condition that is not supported does not happen: to pass the condition over would be
-/// to overwrite what the client wanted to keep.
-fn no_other_precondition(incoming: &Incoming) -> Result<(), Problem> {
-    let conditions = ["if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-    match conditions.iter().find(|name| incoming.has(name)) {
-        None => Ok(()),
-        Some(name) => Err(Problem::BadBody {
-            status: 400,
-            rule: "precondition-refused",
-            sentence: format!(
-                "A write takes no {name}, only If-Match with the version that you read: nothing was written."
-            ),
-        }),
     }
 }

@@ -50,6 +50,9 @@ pub enum Problem {
     /// The criteria of a conditional write match several resources, or more than are looked at.
     #[error("criteria are not selective")]
     NotSelective,
+    /// A conditional reference in the body of a write finds nothing that is visible, or several.
+    #[error("a conditional reference is not one resource")]
+    ConditionalReference,
     /// The patch cannot be carried out on what is stored.
     #[error("the patch cannot be carried out: {0}")]
     Patch(PatchError),
@@ -160,6 +163,12 @@ impl Problem {
                 "multiple-matches",
                 "criteria-not-selective",
                 "The criteria match more than one resource: nothing was written.",
+            ),
+            Self::ConditionalReference => row(
+                412,
+                "multiple-matches",
+                "conditional-reference",
+                "A conditional reference in the body matches no resource that you may see, or several: nothing was written.",
             ),
             Self::Patch(error) => match error {
                 PatchError::Malformed(_) => row(

@@ -79,9 +79,9 @@ impl Recorded {
 }
 
 /// Proof that the intent of a write is on record; forwarding a write needs it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Intended {
-    _durable: Durable,
+    _durable: Arc<Durable>,
 }
 
 /// Writes events; cheap to clone.
@@ -152,9 +152,17 @@ impl Recorder {
 
     /// Puts the intent of a write on record before it is forwarded.
     pub async fn intend(&self, access: &Access, asked: &Asked) -> Result<Intended, Problem> {
-        let event = self.request_event(asked, access, Phase::Intent, Decision::Permit, Vec::new());
-        let entry = entry(access.id, EventBody::Request(Box::new(event)), asked.query.clone())?;
-        Ok(Intended { _durable: self.write(vec![entry]).await? })
+        self.intend_all(&[(access, asked)]).await
+    }
+
+    /// Puts the intents of writes that are forwarded together on record, all or none.
+    pub async fn intend_all(&self, writes: &[(&Access, &Asked)]) -> Result<Intended, Problem> {
+        let intent = |(access, asked): &(&Access, &Asked)| {
+            let event = self.request_event(asked, access, Phase::Intent, Decision::Permit, Vec::new());
+            entry(access.id, EventBody::Request(Box::new(event)), asked.query.clone())
+        };
+        let entries = writes.iter().map(intent).collect::<Result<Vec<_>, _>>()?;
+        Ok(Intended { _durable: Arc::new(self.write(entries).await?) })
     }
 
     async fn try_record(&self, access: &Access, asked: &Asked, outcome: Outcome) -> Result<Recorded, Problem> {

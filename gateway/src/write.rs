@@ -10,9 +10,10 @@ mod criteria;
 mod ending;
 mod images;
 mod references;
+mod transaction;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use gateway_core::decide::{Action, Permit};
@@ -34,6 +35,8 @@ use crate::turns::Place;
 use criteria::There;
 use ending::Written;
 use images::guard;
+
+pub use transaction::{Carried, Piece, transaction};
 
 /// What is to be written.
 pub enum Change {
@@ -103,6 +106,19 @@ pub struct Writer<'a> {
     pub returns: Option<Return>,
     /// The trace to pass on.
     pub traceparent: Option<String>,
+    /// Whether it is an entry of a Bundle, where references may be searches.
+    pub in_bundle: bool,
+    /// What the other entries of a transaction are called.
+    pub names: &'a Names,
+}
+
+/// What the entries of a transaction are called by one another: each `fullUrl` that is a URN, with `Type/id`.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// What is stored: the references become those to it.
+    stored: BTreeMap<String, String>,
+    /// What is new: the name stands for it while it is decided on, and is never sent.
+    made: BTreeMap<String, String>,
 }
 
 /// A write of which it is known what it is about.

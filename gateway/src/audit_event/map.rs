@@ -3,6 +3,7 @@
 //! | event | AuditEvents |
 //! |---|---|
 //! | `request`, whole | served: BALP's plain profile of the interaction; else a failure |
+//! | `request` of a batch or transaction, served | none: its entries' tell |
 //! | `request`, opened or intent | none: its `outcome` tells |
 //! | `outcome` | complete: BALP's plain profile; else a failure |
 //! | `disclosure` | BALP's `Patient…` profile, one for each resource of a read or write, one for a search |
@@ -123,6 +124,8 @@ impl Scribe<'_> {
         let served = request.decision == Decision::Permit && request.status.is_some_and(|status| status < 400);
         match (request.phase, served) {
             (Phase::Opened | Phase::Intent, _) => Ok(Vec::new()),
+            // Each entry of a Bundle has an event of its own.
+            (Phase::Whole, true) if matches!(request.interaction.as_str(), "batch" | "transaction") => Ok(Vec::new()),
             (Phase::Whole, true) => Ok(vec![self.plain(request)?]),
             (Phase::Whole, false) => {
                 let what = match request.decision {

@@ -114,6 +114,10 @@ pub struct Limits {
     pub window_entries: usize,
     /// References of a written body that are resolved.
     pub references: usize,
+    /// Entries of a batch or transaction.
+    pub batch_entries: usize,
+    /// Bytes of the answers to a batch or transaction.
+    pub batch_answer: usize,
     /// Operations of one JSON Patch.
     pub patch_operations: usize,
     /// Steps of one chained parameter or `_has`.

@@ -104,6 +104,11 @@ pub(super) struct RawLimits {
     /// References of one written body that are resolved before it is forwarded; default 256.
     #[schemars(range(min = 1))]
     pub(super) references: Option<u32>,
+    /// Entries of one batch or transaction; default 200.
+    #[schemars(range(min = 1))]
+    pub(super) batch_entries: Option<u32>,
+    /// What the answers to a batch or transaction may hold together; default `16 MiB`.
+    pub(super) batch_answer: Option<String>,
     /// Operations of one JSON Patch; default 64.
     #[schemars(range(min = 1))]
     pub(super) patch_operations: Option<u32>,

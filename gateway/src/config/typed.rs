@@ -148,6 +148,7 @@ fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
     let query = section.at_most("query", query, MAX_QUERY, "write at most 32 KiB, and let clients search by POST");
     let entry = section.memory("entry", raw.entry.as_deref(), 8 * MIB);
     let window = section.memory("window", raw.window.as_deref(), 256 << 10);
+    let batch_answer = section.memory("batch_answer", raw.batch_answer.as_deref(), 16 * MIB);
     let header_timeout = section.duration("header_timeout", raw.header_timeout.as_deref(), seconds(10));
     let request_timeout = section.duration("request_timeout", raw.request_timeout.as_deref(), seconds(120));
     let keep_alive = section.duration("keep_alive", raw.keep_alive.as_deref(), seconds(75));
@@ -160,6 +161,8 @@ fn limits(raw: &RawLimits, section: &mut Section<'_>) -> Option<Limits> {
         window: window?,
         window_entries: raw.window_entries.map_or(256, index),
         references: raw.references.map_or(256, index),
+        batch_entries: raw.batch_entries.map_or(200, index),
+        batch_answer: batch_answer?,
         patch_operations: raw.patch_operations.map_or(64, index),
         chain_steps: raw.chain_steps.map_or(3, index),
         chain_results: raw.chain_results.map_or(500, index),

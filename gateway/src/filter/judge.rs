@@ -32,6 +32,8 @@ pub struct Judge {
     policy: Arc<Policy>,
     caller: Arc<Caller>,
     now: OffsetDateTime,
+    /// What a transaction is about to make, by the names that it has until then.
+    made: Arc<BTreeMap<String, ResourceFacts>>,
 }
 
 /// A resource that stands for a decision.
@@ -86,7 +88,12 @@ pub(crate) struct Withheld {
 impl Judge {
     /// A judge for this caller at this time.
     pub fn new(facts: Arc<Facts>, policy: Arc<Policy>, caller: Arc<Caller>, now: OffsetDateTime) -> Self {
-        Self { facts, policy, caller, now }
+        Self { facts, policy, caller, now, made: Arc::default() }
+    }
+
+    /// The same judge, for whom these resources are there.
+    pub(crate) fn with_made(self, made: Arc<BTreeMap<String, ResourceFacts>>) -> Self {
+        Self { made, ..self }
     }
 
     /// Whose answers these are.
@@ -258,9 +265,12 @@ impl Judge {
                 Lacking::Nothing => {}
             }
         }
-        if !names.is_empty() {
-            found.by_name = self.targets(&names).await?;
+        let (made, stored): (BTreeSet<String>, BTreeSet<String>) =
+            names.into_iter().partition(|name| self.made.contains_key(name));
+        if !stored.is_empty() {
+            found.by_name = self.targets(&stored).await?;
         }
+        found.by_name.extend(made.into_iter().filter_map(|name| Some((name.clone(), self.made.get(&name)?.clone()))));
         Ok(found)
     }
 

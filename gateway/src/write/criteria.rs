@@ -9,6 +9,7 @@ use gateway_core::owner::is_fhir_id;
 use gateway_core::resource_type::ResourceType;
 
 use super::images::bad;
+use super::references::too_many_references;
 use super::{Act, Change, Deed, Settled, Which, Writer, not_permitted};
 use crate::filter::Window;
 use crate::outcome::{Answer, Outcome, Refused};
@@ -30,6 +31,7 @@ pub(super) struct Matches {
 
 /// The one resource that matches, as a search shows it to the caller.
 pub(super) struct There {
+    rtype: ResourceType,
     pub(super) id: String,
     version: Option<String>,
     location: String,
@@ -40,6 +42,11 @@ const THERE: &[u8] =
     br#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","details":{"text":"It is there already: nothing was written."}}]}"#;
 
 impl There {
+    /// `Type/id`.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.rtype, self.id)
+    }
+
     /// The answer to a conditional create that has nothing to do.
     pub(super) fn outcome(self, returns: Option<Return>) -> Outcome {
         let mut window = self.window;
@@ -55,11 +62,23 @@ impl There {
     }
 }
 
+impl Deed {
+    fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
+        match (&mut self.kept_back, kept_back) {
+            (_, None) => {}
+            (Some(own), Some(kept_back)) => own.absorb(*kept_back),
+            (own @ None, kept_back) => *own = kept_back,
+        }
+        self
+    }
+}
+
 impl Writer<'_> {
     /// Finds what a change is about.
     pub(super) async fn settle(&self, change: Change) -> Result<Settled, Refused> {
         let to = |rtype, act, kept_back| Ok(Settled::Do(Deed { rtype, act, kept_back }));
-        match change {
+        let (change, of_references) = self.with_found_references(change).await?;
+        let settled = match change {
             Change::Create { rtype, body, unless: None } => to(rtype, Act::Create { body }, None),
             Change::Create { rtype, body, unless: Some(criteria) } => {
                 let after = self.image_after(rtype, None, &body)?;
@@ -87,7 +106,68 @@ impl Writer<'_> {
                 let (id, kept_back) = self.one(rtype, which).await?;
                 to(rtype, Act::Delete { id, if_match }, kept_back)
             }
+        };
+        match settled {
+            Ok(Settled::Do(deed)) => Ok(Settled::Do(deed.beside(of_references))),
+            Ok(there @ Settled::There(_)) => Ok(there),
+            Err(refused) => Err(refused.beside(of_references)),
         }
+    }
+
+    /// The change with the searches in its references replaced by what they find (FHIR R4 §3.1.0.11.3), which must be one
+    /// resource; and what Consent kept back from them. Outside of Bundles they stay, to be refused.
+    async fn with_found_references(&self, change: Change) -> Result<(Change, Option<Box<Window>>), Refused> {
+        Ok(match change {
+            Change::Create { rtype, body, unless } if self.in_bundle => {
+                let (body, kept_back) = self.found_references(body).await?;
+                (Change::Create { rtype, body, unless }, kept_back)
+            }
+            Change::Update { rtype, which, body, if_match } if self.in_bundle => {
+                let (body, kept_back) = self.found_references(body).await?;
+                (Change::Update { rtype, which, body, if_match }, kept_back)
+            }
+            change => (change, None),
+        })
+    }
+
+    async fn found_references(&self, body: Bytes) -> Result<(Bytes, Option<Box<Window>>), Refused> {
+        let Ok(doc) = Doc::parse(&body) else { return Ok((body, None)) };
+        let searches = searches(doc.root());
+        if searches.len() > self.gate.shared.limits.references {
+            return Err(too_many_references().into());
+        }
+        if searches.is_empty() {
+            return Ok((body, None));
+        }
+        let mut edits = Edits::new();
+        let mut known: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+        let mut kept_back: Option<Box<Window>> = None;
+        for (span, text) in searches {
+            let name = match known.get(&text) {
+                Some(name) => name.clone(),
+                None => {
+                    let (rtype, query) = text.split_once('?').unwrap_or((&text, ""));
+                    let rtype = ResourceType::parse(rtype).map_err(|_| Problem::ConditionalReference)?;
+                    let criteria = SearchQuery::parse(query, &[]).map_err(Problem::Uninterpretable)?;
+                    let matches = self.matches(rtype, &criteria).await?;
+                    kept_back = match (kept_back, matches.kept_back) {
+                        (Some(mut before), Some(now)) => {
+                            before.absorb(*now);
+                            Some(before)
+                        }
+                        (before, now) => before.or(now),
+                    };
+                    let Found::One(there) = matches.found else {
+                        return Err(Refused::from(Problem::ConditionalReference).beside(kept_back));
+                    };
+                    known.insert(text.clone(), there.name());
+                    there.name()
+                }
+            };
+            edits.replace(span, quoted(&name));
+        }
+        let bytes = edits.apply(&body).map_err(|_| bad("body-malformed", "The body is not acceptable JSON."))?;
+        Ok((bytes.into(), kept_back))
     }
 
     /// FHIR R4 §3.1.0.4.3: none is a create, one an update, several neither. Where the body brings an id and nothing
@@ -182,13 +262,30 @@ impl Writer<'_> {
                 let location = self.judge.bases().public.join(&format!("{rtype}/{id}{history}"));
                 let kept_back = all.kept_back();
                 all.bytes = bytes;
-                let there = There { id, version, location, window: all };
+                let there = There { rtype, id, version, location, window: all };
                 Ok(Matches { found: Found::One(Box::new(there)), kept_back })
             }
             (1, None) => Err(unreadable().into()),
             (_, _) => Ok(Matches { found: Found::Several, kept_back: all.kept_back() }),
         }
     }
+}
+
+/// References that are searches (`Patient?identifier=…`), with where they stand.
+fn searches(value: Value<'_>) -> Vec<(std::ops::Range<usize>, String)> {
+    let mut found = Vec::new();
+    let mut below = vec![value];
+    while let Some(next) = below.pop() {
+        for child in next.children() {
+            match child.as_str().filter(|_| child.key_is("reference")) {
+                Some(text) if text.split_once('?').is_some_and(|(name, _)| ResourceType::parse(name).is_ok()) => {
+                    found.push((child.span(), text.into_owned()));
+                }
+                Some(_) | None => below.push(child),
+            }
+        }
+    }
+    found
 }
 
 /// Id, version and bytes of the first match of a filtered searchset.

@@ -38,7 +38,7 @@ pub(super) struct Written {
 }
 
 /// The head of the answer, its body with what goes on record, and the end.
-type Ended = (Answer, Box<Window>, End);
+pub(super) type Ended = (Answer, Box<Window>, End);
 
 impl Writer<'_> {
     /// Forwards a write whose intent is on record.
@@ -77,22 +77,39 @@ impl Writer<'_> {
     /// # Errors
     /// Where the answer does not tell what is stored.
     async fn accepted(&self, answer: UpstreamAnswer, action: Action, written: &Written) -> Result<Ended, Problem> {
-        let mut window = Box::new(Window::only());
-        if let (Action::Delete, Some(before)) = (action, &written.before) {
-            put_on_record(&mut window, before, &written.owners, None)?;
-            return Ok((Answer::status(204), window, End::Complete));
+        if action == Action::Delete {
+            return self.stored(Answer::status(204), &[], action, written).await;
         }
         let bases = self.judge.bases();
         let location = answer.location.as_deref().and_then(|url| rebase_url(url, &bases.upstream, &bases.public));
-        let mut head = Answer {
+        let head = Answer {
             etag: answer.etag.clone(),
             last_modified: answer.last_modified.clone(),
             location,
             ..Answer::status(answer.status)
         };
         let body = answer.into_json_bytes(self.gate.shared.limits.entry).await?;
-        let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
-        let subject = self.judge.subject(&body, doc.root(), Action::Read)?;
+        self.stored(head, &body, action, written).await
+    }
+
+    /// The same, once the body is read: the stored resource, or nothing of a delete.
+    ///
+    /// # Errors
+    /// Where it does not tell what is stored.
+    pub(super) async fn stored(
+        &self,
+        mut head: Answer,
+        body: &[u8],
+        action: Action,
+        written: &Written,
+    ) -> Result<Ended, Problem> {
+        let mut window = Box::new(Window::only());
+        if let (Action::Delete, Some(before)) = (action, &written.before) {
+            put_on_record(&mut window, before, &written.owners, None)?;
+            return Ok((Answer::status(204), window, End::Complete));
+        }
+        let doc = Doc::parse(body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
+        let subject = self.judge.subject(body, doc.root(), Action::Read)?;
         let facts = &subject.facts;
         let other_id = written.id.is_some() && facts.id != written.id;
         if facts.resource_type != written.rtype || facts.id.is_none() || other_id {
@@ -102,7 +119,7 @@ impl Writer<'_> {
             Owners::Patients(patients) => patients,
             Owners::Universal | Owners::ByReference(_) | Owners::Unknown(_) => &written.owners,
         };
-        put_on_record(&mut window, facts, owners, Some(stored_digest(&body)?))?;
+        put_on_record(&mut window, facts, owners, Some(stored_digest(body)?))?;
         match self.returns {
             Some(Return::Minimal) => {}
             Some(Return::OperationOutcome) => window.bytes = STORED.to_vec(),
@@ -124,7 +141,7 @@ impl Writer<'_> {
         Ok((head, window, End::Complete))
     }
 
-    fn forget(&self, images: &[ResourceFacts]) {
+    pub(super) fn forget(&self, images: &[ResourceFacts]) {
         let facts = &self.gate.shared.facts;
         for image in images {
             match image.resource_type.as_str() {
@@ -145,13 +162,13 @@ const STORED: &[u8] =
     br#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational","details":{"text":"Stored."}}]}"#;
 
 /// Nothing was written.
-fn failed(problem: &Problem) -> Ended {
+pub(super) fn failed(problem: &Problem) -> Ended {
     tracing::warn!(%problem, "a write failed");
     ended(problem, Window::only(), End::UpstreamFailed)
 }
 
 /// It may have been written: what was known before goes on record, the version before among it, without a digest.
-fn unknown(problem: &Problem, written: &Written) -> Ended {
+pub(super) fn unknown(problem: &Problem, written: &Written) -> Ended {
     tracing::warn!(%problem, "a write may or may not have been carried out");
     let timeout =
         matches!(problem, Problem::Upstream(UpstreamError::Timeout) | Problem::UpstreamRefused { status: 504 });

@@ -1,10 +1,11 @@
 //! Images: the resource as the client wants it, as it is stored, and what may not differ between the two.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_core::decide::Action;
 use gateway_core::facts::{InlineLabel, ResourceFacts};
-use gateway_core::json::{Doc, Edits, Patch};
+use gateway_core::json::{Doc, Edits, Patch, quoted};
 use gateway_core::owner::{PatientId, is_fhir_id};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::rebase;
@@ -51,9 +52,15 @@ impl Writer<'_> {
         body: &[u8],
     ) -> Result<ImageAfter, Problem> {
         let bases = self.judge.bases();
-        let doc = Doc::parse(body).map_err(|error| {
-            bad("body-malformed", &format!("The body is not acceptable JSON ({error}): nothing was written."))
-        })?;
+        let parsed = |body| {
+            Doc::parse(body).map_err(|error| {
+                bad("body-malformed", &format!("The body is not acceptable JSON ({error}): nothing was written."))
+            })
+        };
+        let body = &renamed(&parsed(body)?, &self.names.stored)?;
+        let sent = parsed(body)?;
+        let decided = renamed(&sent, &self.names.made)?;
+        let doc = parsed(&decided)?;
         let mut facts = ResourceFacts::of(doc.root(), bases)
             .map_err(|error| bad("body-not-fhir", &format!("The body is no FHIR R4 resource ({error}).")))?;
         if facts.resource_type != rtype {
@@ -65,7 +72,7 @@ impl Writer<'_> {
         let image = if id.is_some() { Image::Updated } else { Image::Created };
         self.judge.match_filters(doc.root(), image, &mut facts);
         let mut edits = Edits::new();
-        rebase(doc.root(), &bases.public, &bases.upstream, &mut edits);
+        rebase(sent.root(), &bases.public, &bases.upstream, &mut edits);
         let bytes = edits.apply(body).map_err(|_| bad("body-malformed", "The body cannot be carried over."))?;
         Ok(ImageAfter { references: references(doc.root(), &facts, bases), facts, bytes })
     }
@@ -152,6 +159,25 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// The document with these references replaced.
+fn renamed<'a>(doc: &Doc<'a>, names: &BTreeMap<String, String>) -> Result<Cow<'a, [u8]>, Problem> {
+    if names.is_empty() {
+        return Ok(Cow::Borrowed(doc.source()));
+    }
+    let mut edits = Edits::new();
+    let mut below = vec![doc.root()];
+    while let Some(value) = below.pop() {
+        for child in value.children() {
+            match child.as_str().filter(|_| child.key_is("reference")).and_then(|text| names.get(text.as_ref())) {
+                Some(name) => edits.replace(child.span(), quoted(name)),
+                None => below.push(child),
+            }
+        }
+    }
+    let bytes = edits.apply(doc.source()).map_err(|_| bad("body-malformed", "The body cannot be carried over."))?;
+    Ok(Cow::Owned(bytes))
 }
 
 pub(super) fn bad(rule: &'static str, sentence: &str) -> Problem {

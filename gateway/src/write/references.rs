@@ -46,6 +46,8 @@ impl Writer<'_> {
                 }
             }
         }
+        // What he makes himself is decided on where it is made.
+        names.retain(|name| !self.names.made.values().any(|made| made == name));
         // Who the caller is, he knows: a patient who forbade everything still speaks for himself.
         if let Some(ActorRef::Reference(own)) = &self.asked.caller.fhir_user
             && let Some(own) = Target::parse(own, self.judge.bases()).normalised()
@@ -53,12 +55,7 @@ impl Writer<'_> {
             names.remove(&own);
         }
         if names.len() > self.gate.shared.limits.references {
-            return Err(bad(
-                413,
-                "too-many-references",
-                "The body refers to more resources than this gateway resolves.",
-            )
-            .into());
+            return Err(too_many_references().into());
         }
         if names.is_empty() {
             return Ok(());
@@ -71,6 +68,14 @@ impl Writer<'_> {
                 Err(Refused { problem: Problem::ReferenceNotVisible, denied })
             }
         }
+    }
+}
+
+pub(super) fn too_many_references() -> Problem {
+    Problem::BadBody {
+        status: 413,
+        rule: "too-many-references",
+        sentence: "The body refers to more resources than this gateway resolves.".to_owned(),
     }
 }
 

@@ -338,7 +338,6 @@ pub(super) async fn unserved_interactions_are_refused_by_name(stack: &mut Stack)
     let rows = [
         (Method::GET, "?_type=Patient", "search-system"),
         (Method::POST, "_search", "search-system"),
-        (Method::POST, "", "batch"),
         (Method::PATCH, "Patient/alder", "FHIRPath Patch"),
         (Method::PATCH, "Patient?identifier=zq7391marker", "FHIRPath Patch"),
         (Method::GET, "Encounter/alder-visit-1/Observation", "search-compartment"),

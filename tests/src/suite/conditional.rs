@@ -187,6 +187,17 @@ pub(super) async fn criteria_are_checked(stack: &mut Stack) -> Result<()> {
         is(&format!("DELETE {query}"), &removed, status, rule)?;
         is(query, &create(&doctor, &marked(None, "alder", "c"), query).await?, status, rule)?;
     }
+    for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let headers = [
+            ("if-none-exist", "identifier=x"),
+            (
+                "content-type",
+                if method == Method::PATCH { "application/json-patch+json" } else { "application/fhir+json" },
+            ),
+        ];
+        let answer = told::with_headers(&doctor, method.clone(), "Observation/alder-bp", &headers).await?;
+        is(&format!("{method} with If-None-Exist"), &answer, 400, "precondition-refused")?;
+    }
     let unsearching = altered(stack, Role::Doctor, &json!({"scope": "user/Observation.crud"}))?;
     let body = marked(None, "alder", "c");
     is("create", &create(&unsearching, &body, &criteria("c")).await?, 403, "scope-missing")?;

@@ -4,6 +4,7 @@ mod audit_feed;
 mod backup;
 mod bad_bodies;
 mod bad_input;
+mod batches;
 mod chains;
 mod chart;
 mod compartment;
@@ -150,6 +151,12 @@ pub fn tests() -> Vec<Test> {
         test!(patches::hidden_patches_as_absent, Gateway),
         test!(patches::tests_tell_nothing_of_what_is_redacted, Gateway),
         test!(patches::patches_are_guarded_as_updates, Gateway),
+        test!(batches::entries_answer_as_alone, Gateway),
+        test!(batches::hidden_entries_as_absent, Gateway),
+        test!(batches::transactions_are_stored_whole, Gateway),
+        test!(batches::one_refusal_refuses_all, Gateway),
+        test!(batches::registrars_bring_records, Gateway),
+        test!(batches::batches_are_bounded, Gateway),
         test!(conditional::creates_find_what_is_visible, Gateway),
         test!(conditional::creates_wait_for_one_another, Gateway),
         test!(conditional::changes_find_what_is_visible, Gateway),

@@ -352,14 +352,14 @@ impl Interaction {
             | Self::Patch { .. }
             | Self::ConditionalPatch { .. }
             | Self::Delete { .. }
-            | Self::ConditionalDelete { .. } => Ok(()),
+            | Self::ConditionalDelete { .. }
+            | Self::Batch
+            | Self::Transaction => Ok(()),
             Self::SearchCompartment { compartment: ResourceType::PATIENT, .. } => Ok(()),
             Self::Operation { level, name, .. } if operations::served(name, level).is_some() => Ok(()),
-            Self::SearchSystem { .. }
-            | Self::SearchCompartment { .. }
-            | Self::Batch
-            | Self::Transaction
-            | Self::Operation { .. } => Err(Refusal::NotServed(self.name())),
+            Self::SearchSystem { .. } | Self::SearchCompartment { .. } | Self::Operation { .. } => {
+                Err(Refusal::NotServed(self.name()))
+            }
         }
     }
 }

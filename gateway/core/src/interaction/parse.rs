@@ -99,6 +99,7 @@ impl Interaction {
             | Self::Update { .. }
             | Self::ConditionalCreate { .. }
             | Self::ConditionalUpdate { .. }
+            | Self::Batch
                 if !json =>
             {
                 Err(Refusal::ContentType)
