@@ -53,6 +53,25 @@ impl Wanted {
 /// Reads one resource. Absent, deleted and hidden answer alike (ADR 0001).
 pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) -> Result<Outcome, Problem> {
     let Wanted { rtype, id, version, .. } = wanted;
+    let mut window = Box::new(Window::only());
+    // Before the version is asked for: whatever the upstream answers to a version that it cannot give, it answers so only
+    // where there is such a resource.
+    let current = match version {
+        Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
+            Err(Problem::Upstream(UpstreamError::TooLarge)) => {
+                return Ok(too_large(judge, &format!("{rtype}/{id}")).await.into());
+            }
+            facts => Some(facts?),
+        },
+        None => None,
+    };
+    if let Some(current) = &current {
+        let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
+        if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
+            window.deny(&ruling.refusing_owners(), &ruling.reasons());
+            return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
+        }
+    }
     let target = match version {
         None => format!("{rtype}/{id}"),
         Some(version) => format!("{rtype}/{id}/_history/{version}"),
@@ -72,15 +91,6 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     };
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
     let mut subject = judge.subject(&body, doc.root(), Action::Read)?;
-    let current = match version {
-        Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
-            Err(Problem::Upstream(UpstreamError::TooLarge)) => {
-                return Ok(too_large(judge, &format!("{rtype}/{id}")).await.into());
-            }
-            facts => Some(facts?),
-        },
-        None => None,
-    };
     if let Some(current) = &current {
         subject.facts.security.extend(current.security.iter().cloned());
         subject.facts.inline_labels.extend(current.inline_labels.iter().cloned());
@@ -89,14 +99,6 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     let other_version = version.is_some() && facts.version.is_some() && facts.version != *version;
     if facts.resource_type != *rtype || facts.id.as_deref() != Some(id.as_str()) || other_version {
         return Err(Problem::Unfilterable("upstream-other-resource"));
-    }
-    let mut window = Box::new(Window::only());
-    if let Some(current) = &current {
-        let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
-        if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
-            window.deny(&ruling.refusing_owners(), &ruling.reasons());
-            return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
-        }
     }
     let judged = judge.judge(std::slice::from_ref(&subject)).await?;
     let shown = match judged.into_iter().next() {
@@ -107,8 +109,8 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         }
         None => return Err(Problem::Absent),
     };
-    let Shown { bytes, owners, decision, removed, parts_dropped, hidden_parts: _ } = shown;
-    let whole = removed.is_empty() && !parts_dropped;
+    let Shown { bytes, owners, decision, removed, parts_dropped: _, hidden_parts: _ } = shown;
+    let whole = removed.is_empty() && !is_shown_in_parts(*rtype);
     let etag = match whole {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
@@ -153,6 +155,12 @@ async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<Resou
     let body = answer.into_json_bytes(gate.shared.limits.entry).await?;
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
     Ok(judge.subject(&body, doc.root(), Action::Read)?.facts)
+}
+
+/// Whether resources of this type are shown part by part (targets of a Provenance, members of a Group): they have a
+/// validator of our own always, because the upstream's would tell that nothing was taken out.
+pub(crate) fn is_shown_in_parts(rtype: ResourceType) -> bool {
+    matches!(rtype.as_str(), "Group" | "Provenance")
 }
 
 /// The validator of a body that is not the upstream's: a client must not take one for the other.

@@ -25,7 +25,7 @@ use super::window::Window;
 use crate::cursor::Position;
 use crate::gather::versions::{Lineage, is_deletion};
 use crate::problem::Problem;
-use crate::read::own_validator;
+use crate::read::{is_shown_in_parts, own_validator};
 
 /// The filtered answer to a history; yields windows until one is the last.
 pub struct HistoryAnswer {
@@ -274,8 +274,9 @@ impl HistoryAnswer {
         if !self.takes_place() {
             return Ok(());
         }
-        let Shown { bytes, owners, decision, removed, parts_dropped, hidden_parts: _ } = *shown;
-        let etag = (!removed.is_empty() || parts_dropped).then(|| own_validator(facts.version.as_deref(), &bytes));
+        let Shown { bytes, owners, decision, removed, parts_dropped: _, hidden_parts: _ } = *shown;
+        let etag = (!removed.is_empty() || is_shown_in_parts(facts.resource_type))
+            .then(|| own_validator(facts.version.as_deref(), &bytes));
         self.entry(entry, Some(&bytes), etag.as_ref(), window);
         let labels = decision.labels().codings();
         window

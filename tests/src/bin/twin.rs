@@ -90,10 +90,10 @@ async fn twin(arguments: Arguments) -> Result<bool> {
 
 fn report(tally: &Tally, budget: &Budget) {
     for (kind, (all, data)) in &tally.kinds {
-        println!("{kind:<24} {all:>6} requests, {data:>6} with data");
+        let of_kind = tally.answers.iter().filter(|((of, _), _)| of == kind);
+        let answers: Vec<String> = of_kind.map(|((_, answer), number)| format!("{answer}: {number}")).collect();
+        println!("{kind:<24} {all:>6} requests, {data:>6} with data; {}", answers.join(", "));
     }
-    let statuses: Vec<String> = tally.statuses.iter().map(|(status, number)| format!("{status}: {number}")).collect();
-    println!("first answers by status  {}", statuses.join(", "));
     for difference in &tally.differences {
         println!("{difference}");
     }

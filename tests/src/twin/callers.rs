@@ -31,13 +31,13 @@ impl Kind {
     /// One of them; most write.
     pub fn roll(dice: &mut Dice) -> Self {
         match dice.below(100) {
-            0..36 => Self::Clinician,
-            36..42 => Self::OldClinician,
-            42..52 => Self::Narrow,
-            52..62 => Self::Launched,
-            62..76 => Self::Researcher,
-            76..88 => Self::Patient,
-            88..95 => Self::Service,
+            0..46 => Self::Clinician,
+            46..52 => Self::OldClinician,
+            52..60 => Self::Narrow,
+            60..70 => Self::Launched,
+            70..82 => Self::Researcher,
+            82..90 => Self::Patient,
+            90..96 => Self::Service,
             _ => Self::Granular,
         }
     }

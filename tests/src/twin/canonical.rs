@@ -8,12 +8,16 @@
 //! - UUIDs, the ids that the server gave to what was created → a number in the order in which they first appeared.
 //! - `_cursor` → its length: it is encrypted under a random nonce; how long it is everybody sees, so that is compared.
 //! - the digest in the gateway's own `ETag`s → `DIGEST`, only where it is the digest of the very body: times are in it.
+//! - included entries → in the order of their addresses: FHIR gives them none, and HAPI's is that of a hash table of its row
+//!   numbers, which it assigns. Matches stay in their order.
 //! - `Content-Length` → `LENGTH`, only where it is the body's length: the body itself is compared.
 
 use std::collections::BTreeMap;
 
 use reqwest::header::HeaderMap;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
@@ -89,7 +93,8 @@ impl Maker {
             out.push((name.as_str().to_owned(), value));
         }
         out.sort();
-        Canonical { status, headers: out, body: self.text(&text) }
+        let text = self.text(&text);
+        Canonical { status, headers: out, body: includes_sorted(&text).unwrap_or(text) }
     }
 
     /// The canonical form of a text.
@@ -129,6 +134,28 @@ fn own_digest(etag: &str, body: &[u8]) -> Option<String> {
     let own = hex::encode(Sha256::digest(body));
     // A 304 and a HEAD have no body to take it of.
     (own.starts_with(digest) || body.is_empty()).then(|| format!("W/\"{version}-DIGEST\""))
+}
+
+/// A searchset whose included entries stand in the order of their addresses; `None` where it is none.
+fn includes_sorted(text: &str) -> Option<String> {
+    let bundle: Entries<'_> = serde_json::from_str(text).ok()?;
+    let all: Vec<&str> = bundle.entry.iter().map(|entry| entry.get()).collect();
+    let joined = all.join(",");
+    let include = |entry: &&str| entry.ends_with("\"search\":{\"mode\":\"include\"}}");
+    let mut sorted: Vec<&str> = all.iter().copied().filter(include).collect();
+    sorted.sort_unstable();
+    let mut sorted = sorted.into_iter();
+    let ordered: Vec<&str> =
+        all.iter().filter_map(|entry| if include(entry) { sorted.next() } else { Some(*entry) }).collect();
+    // Where white space stands between entries they are left as they are.
+    let (before, after) = text.split_once(joined.as_str())?;
+    Some(format!("{before}{}{after}", ordered.join(",")))
+}
+
+#[derive(Deserialize)]
+struct Entries<'a> {
+    #[serde(borrow)]
+    entry: Vec<&'a RawValue>,
 }
 
 /// Replaces what stands after each `marker` and is of these characters.
@@ -214,6 +241,16 @@ mod tests {
         let expected = r##"{"id":"a","meta":{"versionId":"1","lastUpdated":"FIRST-LOAD","source":"#SOURCE"},"authoredOn":"2020-01-01T00:00:00Z","link":"{base}/Patient?_cursor=CURSOR(7)\"","old":"2015-02-07"}"##;
         assert_eq!(maker().text(text), expected);
         assert_eq!(maker().text("http://127.0.0.1:2/fhir/x"), "http://127.0.0.1:2/fhir/x");
+    }
+
+    #[test]
+    fn only_included_entries_change_places() {
+        let entry = |id: &str, mode: &str| format!(r#"{{"fullUrl":"{id}","search":{{"mode":"{mode}"}}}}"#);
+        let bundle = |entries: &[String]| format!(r#"{{"entry":[{}],"total":1.0}}"#, entries.join(","));
+        let held = [entry("m2", "match"), entry("i2", "include"), entry("m1", "match"), entry("i1", "include")];
+        let sorted = [entry("m2", "match"), entry("i1", "include"), entry("m1", "match"), entry("i2", "include")];
+        assert_eq!(includes_sorted(&bundle(&held)).unwrap(), bundle(&sorted));
+        assert_eq!(includes_sorted("{}"), None);
     }
 
     #[test]

@@ -230,7 +230,7 @@ fn seed(programs: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-fn link(from: &Path, to: &Path, skipped: &impl Fn(&str) -> bool) -> Result<()> {
+fn link(from: &Path, to: &Path, skipped: &dyn Fn(&str) -> bool) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))? {
         let entry = entry?;

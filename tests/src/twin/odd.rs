@@ -6,12 +6,12 @@ use super::requests::{Request, joined};
 use super::world::Scene;
 
 /// What is told to everybody.
-pub fn metadata(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
+pub(super) fn metadata(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
     Request::get(kind, dice.word(&["metadata", ".well-known/smart-configuration"]))
 }
 
 /// Paths, queries and headers that are wrong in one way.
-pub fn malformed(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn malformed(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (address, _) = scene.any(dice);
     let (rtype, id) = address.split_once('/').unwrap_or((address.as_str(), "x"));
     let patient = scene.a_patient(dice);
@@ -43,7 +43,7 @@ pub fn malformed(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request 
 }
 
 /// A parameter a hundred times, and one that is very long.
-pub fn repeated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn repeated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let patient = scene.a_patient(dice);
     let rtype = dice.word(CLINICAL);
     let mut request = Request::get(kind, rtype).with("patient", patient);
@@ -68,7 +68,7 @@ pub fn repeated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// `_format`, `_pretty`, `Accept` and compression.
-pub fn formats(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn formats(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (address, _) = scene.any(dice);
     let request = Request::get(kind, address);
     match dice.below(7) {
@@ -86,19 +86,19 @@ pub fn formats(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// The history of an instance.
-pub fn history_instance(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn history_instance(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (address, _) = scene.any(dice);
     past(Request::get(kind, format!("{address}/_history")), dice)
 }
 
 /// The history of a type.
-pub fn history_type(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
+pub(super) fn history_type(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
     let rtype = dice.word(CLINICAL);
     past(Request::get(kind, format!("{rtype}/_history")), dice)
 }
 
 /// The history of all.
-pub fn history_system(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
+pub(super) fn history_system(kind: &'static str, dice: &mut Dice, _: &Scene) -> Request {
     past(Request::get(kind, "_history"), dice)
 }
 
@@ -112,7 +112,7 @@ fn past(request: Request, dice: &mut Dice) -> Request {
 }
 
 /// A search in a compartment.
-pub fn compartment(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn compartment(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let rtype = match dice.below(5) {
         0 => "*",
         1 => "Patient",
@@ -131,7 +131,7 @@ pub fn compartment(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Reques
 }
 
 /// A search of all types.
-pub fn system(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn system(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let patient = scene.a_patient(dice);
     let (address, _) = scene.any(dice);
     let id = address.split_once('/').map_or("x", |(_, id)| id).to_owned();
@@ -143,7 +143,7 @@ pub fn system(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// `$everything`.
-pub fn everything(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn everything(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let patient = scene.a_patient(dice);
     let request = match scene.visible_of(dice, &["Encounter"]).as_ref().and_then(crate::harness::fhir::address) {
         Some(encounter) if dice.chance(25) => Request::get(kind, format!("{encounter}/$everything")),
@@ -159,7 +159,7 @@ pub fn everything(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request
 }
 
 /// Other operations that look.
-pub fn operations(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn operations(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (address, _) = scene.any(dice);
     let patient = scene.a_patient(dice);
     match dice.below(8) {

@@ -135,16 +135,16 @@ const fn kind(name: &'static str, weight: usize, make: fn(&'static str, &mut Dic
 
 /// What looks only. These run first, while nothing changes, so that a search of many patients may see other pairs too.
 pub const READS: &[Kind] = &[
-    kind("read", 14, read),
+    kind("read", 20, read),
     kind("vread", 6, vread),
     kind("conditional-read", 5, conditional_read),
     kind("head", 2, head),
-    kind("search-patient", 14, searches::of_patient),
-    kind("search-plain", 6, searches::plain),
+    kind("search-patient", 18, searches::of_patient),
+    kind("search-plain", 12, searches::plain),
     kind("search-type", 9, searches::of_type),
     kind("search-post", 4, searches::by_post),
-    kind("search-include", 8, searches::including),
-    kind("search-revinclude", 8, searches::revincluding),
+    kind("search-include", 11, searches::including),
+    kind("search-revinclude", 10, searches::revincluding),
     kind("search-hidden-element", 4, searches::by_element),
     kind("search-provenance", 4, searches::provenance),
     kind("search-hidden-target", 3, searches::by_hidden_target),
@@ -169,8 +169,8 @@ pub const READS: &[Kind] = &[
 
 /// What may write, with looks in between; these keep to the pair's own patients.
 pub const WRITES: &[Kind] = &[
-    kind("read", 8, read),
-    kind("search-plain", 6, searches::plain_after),
+    kind("read", 14, read),
+    kind("search-plain", 12, searches::plain_after),
     kind("create", 9, writes::create),
     kind("create-pointing", 8, writes::create_pointing),
     kind("update", 9, writes::update),
@@ -221,9 +221,9 @@ impl Scene {
     /// An address, and whether it is visible: mostly it is.
     pub fn any(&self, dice: &mut Dice) -> (String, Option<bool>) {
         match dice.below(100) {
-            0..62 => (address(&self.visible(dice)).unwrap_or_default(), Some(true)),
-            62..88 => (dice.text(&self.hidden), Some(false)),
-            88..94 if !self.deleted.is_empty() => (dice.text(&self.deleted), Some(false)),
+            0..70 => (address(&self.visible(dice)).unwrap_or_default(), Some(true)),
+            70..91 => (dice.text(&self.hidden), Some(false)),
+            91..95 if !self.deleted.is_empty() => (dice.text(&self.deleted), Some(false)),
             _ => (self.absent(dice), Some(false)),
         }
     }
@@ -237,8 +237,8 @@ impl Scene {
     /// The id of a patient: mostly visible.
     pub fn a_patient(&self, dice: &mut Dice) -> String {
         match dice.below(100) {
-            0..78 => dice.text(&self.patients),
-            78..94 => dice.text(&self.closed),
+            0..84 => dice.text(&self.patients),
+            84..96 => dice.text(&self.closed),
             _ => format!("{}-nobody", self.pair),
         }
     }

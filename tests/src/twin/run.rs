@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
 
 use super::canonical::has_data;
 use super::dice::Dice;
@@ -51,8 +52,8 @@ pub struct Tally {
     pub differences: Vec<Difference>,
     /// By kind: requests, and those that returned data.
     pub kinds: BTreeMap<&'static str, (usize, usize)>,
-    /// By status of the first answer.
-    pub statuses: BTreeMap<u16, usize>,
+    /// By kind, and by status and rule of the first answer.
+    pub answers: BTreeMap<(&'static str, String), usize>,
 }
 
 impl Tally {
@@ -75,8 +76,8 @@ impl Tally {
             let sum = self.kinds.entry(kind).or_default();
             *sum = (sum.0 + all, sum.1 + data);
         }
-        for (status, number) in other.statuses {
-            *self.statuses.entry(status).or_default() += number;
+        for (answer, number) in other.answers {
+            *self.answers.entry(answer).or_default() += number;
         }
     }
 
@@ -87,7 +88,12 @@ impl Tally {
         self.data += usize::from(data);
         let sum = self.kinds.entry(request.kind).or_default();
         *sum = (sum.0 + 1, sum.1 + usize::from(data));
-        *self.statuses.entry(exchange.first.status.as_u16()).or_default() += 1;
+        let rule =
+            exchange.first.json().ok().and_then(|body| {
+                body.pointer("/issue/0/details/coding/0/code").and_then(Value::as_str).map(str::to_owned)
+            });
+        let answer = format!("{} {}", exchange.first.status.as_u16(), rule.unwrap_or_default()).trim_end().to_owned();
+        *self.answers.entry((request.kind, answer)).or_default() += 1;
     }
 }
 

@@ -204,7 +204,7 @@ fn a_type(dice: &mut Dice) -> &'static str {
 
 /// Adds one to three parameters of the type.
 fn filtered(mut request: Request, rtype: &str, dice: &mut Dice, scene: &Scene) -> Request {
-    for _ in 0..dice.between(0, 2) {
+    for _ in 0..dice.below(5) / 2 {
         let Some((name, values)) = dice.of(parameters(rtype)).copied() else { break };
         request = request.with(name, value(rtype, values, dice, scene));
     }
@@ -278,7 +278,7 @@ fn shaped(mut request: Request, rtype: &str, dice: &mut Dice) -> Request {
 }
 
 /// A search of one patient.
-pub fn of_patient(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn of_patient(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let rtype = a_type(dice);
     let (name, value) = patients(rtype, scene.a_patient(dice));
     let value = if name == "patient" && dice.chance(30) { format!("Patient/{value}") } else { value };
@@ -287,7 +287,7 @@ pub fn of_patient(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request
 }
 
 /// A search of one patient and type, of which the total is known.
-pub fn plain(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn plain(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let asked = dice.word(CLINICAL);
     let patient = scene.a_patient(dice);
     let is = |resource: &&serde_json::Value| {
@@ -301,12 +301,12 @@ pub fn plain(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// The same, where writes may have changed it.
-pub fn plain_after(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn plain_after(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     Request { expect: Expect::Unknown, ..plain(kind, dice, scene) }
 }
 
 /// A search of many patients, other pairs' among them.
-pub fn of_type(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn of_type(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let rtype = if dice.chance(20) { dice.word(UNIVERSAL) } else { a_type(dice) };
     let mut request = filtered(Request::get(kind, rtype), rtype, dice, scene);
     match dice.below(5) {
@@ -338,7 +338,7 @@ fn address_id(resource: &serde_json::Value) -> Option<String> {
 }
 
 /// `POST [type]/_search`, its parameters in body and URL.
-pub fn by_post(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn by_post(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let mut request = of_patient(kind, dice, scene);
     let keep = dice.below(request.query.len() + 1);
     let form = request.query.split_off(keep);
@@ -346,7 +346,7 @@ pub fn by_post(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// With includes.
-pub fn including(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn including(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let mut request = if dice.chance(75) { of_patient(kind, dice, scene) } else { of_type(kind, dice, scene) };
     for _ in 0..dice.between(1, 2) {
         let include = dice.word(includes(&request.path.clone()));
@@ -358,7 +358,7 @@ pub fn including(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request 
 }
 
 /// With reverse includes.
-pub fn revincluding(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn revincluding(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let rtype = match dice.below(4) {
         0 => dice.word(UNIVERSAL),
         1 => "Patient",
@@ -378,7 +378,7 @@ pub fn revincluding(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Reque
 }
 
 /// By the values of elements that are hidden in a visible resource, and sorted by them.
-pub fn by_element(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn by_element(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let patient = scene.a_patient(dice);
     let number = format!("{}{}", dice.word(&["gt", "lt", "ge"]), dice.word(&["60", "90", "110", "130", "150"]));
     match dice.below(6) {
@@ -393,7 +393,7 @@ pub fn by_element(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request
 }
 
 /// Provenances by their targets.
-pub fn provenance(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn provenance(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (target, _) = scene.any(dice);
     let request = match dice.below(5) {
         0 => Request::get(kind, "Provenance").with("patient", scene.a_patient(dice)),
@@ -406,7 +406,7 @@ pub fn provenance(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request
 }
 
 /// By a reference to what is hidden.
-pub fn by_hidden_target(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn by_hidden_target(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let hidden = dice.text(&scene.hidden);
     let target = hidden.split_once('/').map_or("", |(rtype, _)| rtype);
     let (rtype, name) = match target {
@@ -425,7 +425,7 @@ pub fn by_hidden_target(kind: &'static str, dice: &mut Dice, scene: &Scene) -> R
 }
 
 /// With modifiers.
-pub fn by_modifier(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn by_modifier(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let rtype = a_type(dice);
     let (name, value) = patients(rtype, scene.a_patient(dice));
     let request = Request::get(kind, rtype).with(name, value);
@@ -442,7 +442,7 @@ pub fn by_modifier(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Reques
 }
 
 /// Chains over visible and hidden resources.
-pub fn chained(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn chained(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let patient = scene.a_patient(dice);
     match dice.below(6) {
         0 => Request::get(kind, "Observation").with("encounter.status", dice.word(&["finished", "in-progress"])),
@@ -459,7 +459,7 @@ pub fn chained(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// `_has`.
-pub fn has(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn has(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let own = format!("{},{}", scene.patients.join(","), scene.closed.join(","));
     let secret = format!("{}%7C{}", SECRET.0, SECRET.1);
     match dice.below(5) {
@@ -480,7 +480,7 @@ pub fn has(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// Includes of includes.
-pub fn iterated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn iterated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let request = including(kind, dice, scene);
     match dice.below(3) {
         0 => request.with("_include:iterate", "Observation:encounter"),
@@ -490,13 +490,13 @@ pub fn iterated(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// `_elements`.
-pub fn elements(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn elements(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let request = of_patient(kind, dice, scene);
     request.with("_elements", dice.word(&["id", "status", "code,subject", "text", "valueQuantity,note", "target"]))
 }
 
 /// `_summary`.
-pub fn summary(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn summary(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let request = if dice.chance(70) { of_patient(kind, dice, scene) } else { of_type(kind, dice, scene) };
     request.with("_summary", dice.word(&["count", "count", "true", "text", "data", "false"]))
 }

@@ -45,13 +45,13 @@ fn prefers(request: Request, dice: &mut Dice) -> Request {
 }
 
 /// A create.
-pub fn create(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn create(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let made = fresh(dice, scene);
     prefers(Request::of(kind, "POST", rtype(&made)).json(made), dice)
 }
 
 /// A create that refers to what is visible, hidden or absent.
-pub fn create_pointing(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn create_pointing(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let mut made = fresh(dice, scene);
     let target = match dice.below(3) {
         0 => address(&scene.visible(dice)).unwrap_or_default(),
@@ -102,7 +102,7 @@ pub fn create_pointing(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Re
 }
 
 /// An update of a visible resource.
-pub fn update(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn update(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     match changed(dice, scene) {
         Some(changed) => prefers(put(kind, changed), dice),
         None => create(kind, dice, scene),
@@ -110,7 +110,7 @@ pub fn update(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// An update of what is hidden or absent.
-pub fn update_hidden(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn update_hidden(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let name = match dice.below(5) {
         0 => scene.absent(dice),
         1 if !scene.deleted.is_empty() => dice.text(&scene.deleted),
@@ -134,14 +134,14 @@ pub fn update_hidden(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Requ
 }
 
 /// An update on the condition of a version.
-pub fn update_match(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn update_match(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let known = dice.word(&["{etag}", "{etag}", "W/\"1\"", "W/\"9\"", "*", "junk"]);
     let request = update(kind, dice, scene);
     if request.method == "PUT" { request.header("if-match", known) } else { request }
 }
 
 /// An update that adds a label, or takes labels away.
-pub fn update_relabel(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn update_relabel(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let Some(mut changed) = changed(dice, scene) else { return create(kind, dice, scene) };
     let security = json!([{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": dice.word(&["R", "N", "V"])}]);
     merge(&mut changed, json!({"meta": {"security": security}}));
@@ -149,7 +149,7 @@ pub fn update_relabel(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Req
 }
 
 /// An update that moves a record to another patient, visible, hidden or absent.
-pub fn update_move(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn update_move(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let Some(mut changed) = changed(dice, scene) else { return create(kind, dice, scene) };
     let to = json!({"reference": format!("Patient/{}", scene.a_patient(dice))});
     let element = if rtype(&changed) == "AllergyIntolerance" { "patient" } else { "subject" };
@@ -158,7 +158,7 @@ pub fn update_move(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Reques
 }
 
 /// A delete of a visible resource.
-pub fn delete(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn delete(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let mut kinds = vec!["Immunization", "AllergyIntolerance", "ServiceRequest", "DocumentReference"];
     if scene.gaps.provenance_writes {
         kinds.push("Provenance");
@@ -170,14 +170,14 @@ pub fn delete(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
 }
 
 /// A delete of what is hidden or absent.
-pub fn delete_hidden(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn delete_hidden(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let name = if dice.chance(70) { dice.text(&scene.hidden) } else { scene.absent(dice) };
     let request = Request::of(kind, "DELETE", name);
     if dice.chance(30) { request.header("if-match", dice.word(&["W/\"1\"", "{etag}", "W/\"2\""])) } else { request }
 }
 
 /// A JSON patch.
-pub fn patch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn patch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let name = match dice.below(3) {
         0 => dice.text(&scene.hidden),
         1 => scene.absent(dice),
@@ -228,7 +228,7 @@ fn of_type(kind: &str, dice: &mut Dice, scene: &Scene) -> Value {
 }
 
 /// `If-None-Exist`.
-pub fn conditional_create(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn conditional_create(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (rtype, criteria) = criteria(dice, scene);
     let body = of_type(rtype, dice, scene);
     Request::of(kind, "POST", rtype).header("if-none-exist", criteria).json(body)
@@ -241,20 +241,20 @@ fn by_criteria(kind: &'static str, method: &'static str, rtype: &str, criteria: 
 }
 
 /// `PUT [type]?criteria`.
-pub fn conditional_update(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn conditional_update(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (rtype, criteria) = criteria(dice, scene);
     let body = of_type(rtype, dice, scene);
     by_criteria(kind, "PUT", rtype, &criteria).json(body)
 }
 
 /// `DELETE [type]?criteria`.
-pub fn conditional_delete(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn conditional_delete(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (rtype, criteria) = criteria(dice, scene);
     by_criteria(kind, "DELETE", rtype, &criteria)
 }
 
 /// `PATCH [type]?criteria`.
-pub fn conditional_patch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn conditional_patch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let (rtype, criteria) = criteria(dice, scene);
     let body = Body::Text(
         "application/json-patch+json",
@@ -289,19 +289,19 @@ fn entries(dice: &mut Dice, scene: &Scene) -> Vec<Value> {
 }
 
 /// A batch.
-pub fn batch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn batch(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let entries = entries(dice, scene);
     Request::of(kind, "POST", "").json(json!({"resourceType": "Bundle", "type": "batch", "entry": entries}))
 }
 
 /// A transaction.
-pub fn transaction(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn transaction(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let entries = entries(dice, scene);
     Request::of(kind, "POST", "").json(json!({"resourceType": "Bundle", "type": "transaction", "entry": entries}))
 }
 
 /// Bodies and addresses that do not fit.
-pub fn bad(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
+pub(super) fn bad(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Request {
     let made = fresh(dice, scene);
     let (name, _) = scene.any(dice);
     match dice.below(8) {
