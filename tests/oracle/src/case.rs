@@ -67,7 +67,7 @@ fn facts(case: &Value) -> Facts {
     let objects = |key: &str| case.get(key).and_then(Value::as_object).into_iter().flatten();
     let recorded = |json: &Value| match json {
         Value::Array(consents) => Recorded::Consents(consents.clone()),
-        _ => Recorded::Unavailable,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Recorded::Unavailable,
     };
     let sets = case.get("label_sets").into_iter().flat_map(|sets| at(sets, "sets"));
     Facts {

@@ -143,7 +143,9 @@ fn facts(case: &Value) -> Result<ConsentFacts, NotACase> {
         let row = match row {
             Value::Array(consents) => PatientConsents::Recorded(consents.iter().map(r4::read).collect()),
             Value::String(word) if word == "too-many" => PatientConsents::TooMany,
-            _ => PatientConsents::Unavailable,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                PatientConsents::Unavailable
+            }
         };
         Ok((patient(id)?, row))
     });

@@ -73,7 +73,7 @@ impl Coverage {
             let value = case.get("settings").and_then(|settings| settings.get(*setting)).map(as_text);
             let value = value.as_deref().or(values.first().copied()).unwrap_or_default();
             self.add(&format!("{setting} = {value}"));
-            if self.cases % SAMPLED == 0 {
+            if self.cases.is_multiple_of(SAMPLED) {
                 for other in values.iter().filter(|other| **other != value) {
                     if case::oracle(&with_setting(case, setting, other)) != answer {
                         self.add(&format!("{setting} = {value} decides (against {other})"));

@@ -158,7 +158,7 @@ fn includes(stated: &Actor, known: &[(Actor, Truth)], question: &Question<'_>) -
     match is_known(stated, known, bases) {
         Truth::No if is_excluded(stated, known, question) => Truth::No,
         Truth::No => Truth::Unknown,
-        found => found,
+        found @ (Truth::Unknown | Truth::Yes) => found,
     }
 }
 

@@ -35,10 +35,10 @@ pub(super) fn rows(random: &mut Random, scene: &Scene<'_>) -> Value {
 fn consents(random: &mut Random, scene: &Scene<'_>, patient: &str) -> Vec<Value> {
     let count = random.weighted(&[8, 56, 26, 10]);
     let mut consents: Vec<Value> = (0..count).map(|_| consent(random, scene, patient)).collect();
-    if random.chance(6) {
-        if let Some(consent) = consents.first_mut() {
-            fault::spoil(random, consent);
-        }
+    if random.chance(6)
+        && let Some(consent) = consents.first_mut()
+    {
+        fault::spoil(random, consent);
     }
     consents
 }

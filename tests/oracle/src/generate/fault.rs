@@ -40,7 +40,7 @@ pub fn spoil_with(random: &mut Random, fault: &str, consent: &mut Value) {
     let Some(top) = consent.as_object_mut() else { return };
     match fault {
         "modifier-extension" => {
-            set(top, "modifierExtension", json!([{"url": "https://example.org/m", "valueCode": "x"}]))
+            set(top, "modifierExtension", json!([{"url": "https://example.org/m", "valueCode": "x"}]));
         }
         "implicit-rules" => set(top, "implicitRules", json!("https://example.org/rules")),
         "unknown-status" => set(top, "status", json!("unknown")),
@@ -66,10 +66,10 @@ fn set(members: &mut Map<String, Value>, key: &str, value: Value) {
 
 fn in_provision(random: &mut Random, fault: &str, provision: &mut Value, depth: usize) {
     let below = provision.get_mut("provision").and_then(Value::as_array_mut).and_then(|children| children.first_mut());
-    if let Some(child) = below {
-        if random.chance(60) {
-            return in_provision(random, fault, child, depth + 1);
-        }
+    if let Some(child) = below
+        && random.chance(60)
+    {
+        return in_provision(random, fault, child, depth + 1);
     }
     let Some(members) = provision.as_object_mut() else { return };
     match fault {

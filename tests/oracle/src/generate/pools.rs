@@ -41,7 +41,10 @@ pub(super) const PAST: &[&str] = &["2026-05-31", "2026-05", "2025", "2026-06-01"
 
 /// Dates of data, and starts of `dataPeriod`.
 pub(super) const DATA_STARTS: &[&str] =
-    &["2020", "2021-06", "2022-01-01", "2022-03-01T10:00:00Z", "2022-06", "2022-03-01", "2022"];
+    &["2020", "2021", "2021-06", "2022-01-01", "2022-03-01T10:00:00Z", "2022-06", "2022-03-01", "2022"];
+/// Dates of data that are not the start of a period: the first begins where a `dataPeriod` ends.
+pub(super) const DATA_DATES: &[&str] =
+    &["2023-01-01", "2023", "2021", "2022-01-01", "2022-03-01T10:00:00Z", "2022-06", "2022-03-01", "2022"];
 /// Ends of `dataPeriod`, never before its starts.
 pub(super) const DATA_ENDS: &[&str] = &["2022-12-31", "2022", "2023-01-01", "2022-07-01T00:00:00Z", "2024"];
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::pools::{
-    ACT_CODE, ACTORS, CODES, DATA_ENDS, DATA_STARTS, ELSEWHERE, INSTANCES, LABELS, PROFILE, PUBLIC, UPSTREAM,
+    ACT_CODE, ACTORS, CODES, DATA_DATES, DATA_ENDS, DATA_STARTS, ELSEWHERE, INSTANCES, LABELS, PROFILE, PUBLIC,
+    UPSTREAM,
 };
 use super::put;
 use super::random::Random;
@@ -111,7 +112,7 @@ pub(super) fn resource(random: &mut Random, settings: &Value) -> Value {
 fn object(json: Value) -> Map<String, Value> {
     match json {
         Value::Object(members) => members,
-        _ => Map::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }
 
@@ -168,7 +169,7 @@ fn date(random: &mut Random, element: &str, members: &mut Map<String, Value>) {
         let key = if choice { format!("{element}Period") } else { element.to_owned() };
         members.insert(key, Value::Object(period));
     } else if choice {
-        let when = random.text(DATA_STARTS);
+        let when = random.text(DATA_DATES);
         members.insert(format!("{element}DateTime"), json!(when));
     } else {
         let instant = ["issued", "date"].contains(&element);
