@@ -52,7 +52,8 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
     let known = gate.shared.capabilities.known()?;
     let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
     let links = links(gate, asked.cursors.clone(), &judge, plan.rtype, shown.clone());
-    let mut rest = Box::new(answer(gate, judge, permit, &asked, (plan, &shown), links).await?);
+    // On the heap: it holds the search within it of every step of a chain.
+    let mut rest = Box::new(Box::pin(answer(gate, judge, permit, &asked, (plan, &shown), links)).await?);
     let first = Box::new(rest.next_window().await?);
     let answer = Answer::status(200);
     Ok(match first.last {
@@ -158,9 +159,9 @@ pub(crate) fn plan(
     let (query, one_patient) = narrowed(gate, judge, permit, &checked, known)?;
     // What several searches make up is read to its end, whosever it is.
     let one_patient = one_patient || !checked.chains().is_empty();
-    let count = match checked.trim() {
-        Trim::Count => 0,
-        _ => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
+    let count = match *checked.trim() == Trim::Count {
+        true => 0,
+        false => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
     };
     if count == 0 && !one_patient {
         return Err(Problem::Refused {
