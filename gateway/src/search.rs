@@ -54,7 +54,8 @@ pub async fn search(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>)
     let known = gate.shared.capabilities.known()?;
     let (plan, shown) = plan(gate, &judge, &permit, &asked, &known.params)?;
     let links = links(gate, asked.cursors.clone(), &judge, plan.rtype.to_string(), shown.clone());
-    let answer = answer(gate, judge, permit, &asked, (plan, &shown), links).await?;
+    // On the heap: it holds the search within it of every step of a chain.
+    let answer = Box::pin(answer(gate, judge, permit, &asked, (plan, &shown), links)).await?;
     begin(Further::Search(Box::new(answer))).await
 }
 
@@ -190,9 +191,9 @@ pub(crate) fn plan(
     let (query, one_patient) = narrowed(gate, judge, permit, &checked, known)?;
     // What several searches make up is read to its end, whosever it is.
     let one_patient = one_patient || !checked.chains().is_empty();
-    let count = match checked.trim() {
-        Trim::Count => 0,
-        _ => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
+    let count = match *checked.trim() == Trim::Count {
+        true => 0,
+        false => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
     };
     if count == 0 && !one_patient {
         return Err(Problem::Refused {

@@ -243,7 +243,7 @@ fn given(criteria: SearchQuery) -> Result<SearchQuery, Refusal> {
 fn trimmed(query: &SearchQuery) -> Result<Trim, Refusal> {
     match Trim::of(query)? {
         Trim::Count => Err(Refusal::ValueRefused("_summary")),
-        trim => Ok(trim),
+        trim @ (Trim::Whole | Trim::Elements(_) | Trim::Summary | Trim::Text | Trim::Data) => Ok(trim),
     }
 }
 
