@@ -143,8 +143,6 @@ impl Filter {
             query,
             count: 1_000,
             to_the_end: true,
-            joined: false,
-            trim: gateway_core::trim::Trim::Whole,
             skip: 0,
             most_entries: 10_000,
             window: (256 << 10, 256),
