@@ -59,14 +59,12 @@ fn parse(text: &str) -> Result<Value, PolicyFileFault> {
 
 /// Keys at the top that are no table are of `[consent]`, unless that is there.
 fn in_tables(file: Value) -> Value {
-    match file {
-        Value::Object(members) if !members.contains_key("consent") => {
-            let (tables, consent): (Map<_, _>, Map<_, _>) =
-                members.into_iter().partition(|(key, _)| TABLES.contains(&key.as_str()));
-            let mut whole = tables;
-            whole.insert("consent".to_owned(), Value::Object(consent));
-            Value::Object(whole)
-        }
-        other => other,
+    let Value::Object(members) = file else { return file };
+    if members.contains_key("consent") {
+        return Value::Object(members);
     }
+    let (mut whole, consent): (Map<_, _>, Map<_, _>) =
+        members.into_iter().partition(|(key, _)| TABLES.contains(&key.as_str()));
+    whole.insert("consent".to_owned(), Value::Object(consent));
+    Value::Object(whole)
 }

@@ -72,7 +72,7 @@ impl ResourceSource {
     /// Which Patients are the same person as these.
     ///
     /// # Errors
-    /// [`NoFacts`] where they cannot all be had: a link that is not known may lead to a Consent that denies.
+    /// [`Problem::NoFacts`] where they cannot all be had: a link that is not known may lead to a Consent that denies.
     pub async fn links_of(&self, patients: &BTreeSet<PatientId>) -> Result<PatientLinksFound, Problem> {
         let mut links = PatientLinksFound::default();
         let mut known = patients.clone();

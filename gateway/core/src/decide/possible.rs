@@ -58,21 +58,21 @@ impl Session<'_> {
     ) -> impl Iterator<Item = ResourceFacts> {
         let mut resources = kinds(constraints, everywhere, patient);
         if let Some(stated) = &constraints.document_types {
-            resources = each(resources, stated, |resource, stated| resource.document_types = vec![stated.clone()]);
+            resources = each(&resources, stated, |resource, stated| resource.document_types = vec![stated.clone()]);
         }
-        resources = each(resources, &labels(constraints), |resource, security| {
+        resources = each(&resources, &labels(constraints), |resource, security| {
             resource.security.clone_from(security);
         });
-        resources = each(resources, &codes(constraints), |resource, codes| resource.codes.clone_from(codes));
+        resources = each(&resources, &codes(constraints), |resource, codes| resource.codes.clone_from(codes));
         let zone = &self.policy().settings().timezone;
         let dates = match &constraints.data_period {
             Some(period) => dates_in(period, zone),
             None => everywhere.dates.clone(),
         };
-        resources = each(resources, &dates, |resource, date| resource.dates.clone_from(date));
+        resources = each(&resources, &dates, |resource, date| resource.dates.clone_from(date));
         match &constraints.data {
-            Some(data) => each(resources, data, |resource, data| self.relate(resource, data)),
-            None => each(resources, &everywhere.authors, |resource, authors| resource.authors.clone_from(authors)),
+            Some(data) => each(&resources, data, |resource, data| self.relate(resource, data)),
+            None => each(&resources, &everywhere.authors, |resource, authors| resource.authors.clone_from(authors)),
         }
         .into_iter()
     }
@@ -171,9 +171,9 @@ fn kinds(constraints: &Constraints, everywhere: &Everywhere, patient: &PatientId
 }
 
 /// Each resource in each of these ways.
-fn each<T>(resources: Vec<ResourceFacts>, ways: &[T], make: impl Fn(&mut ResourceFacts, &T)) -> Vec<ResourceFacts> {
+fn each<T>(resources: &[ResourceFacts], ways: &[T], make: impl Fn(&mut ResourceFacts, &T)) -> Vec<ResourceFacts> {
     let mut made = Vec::new();
-    for resource in &resources {
+    for resource in resources {
         for way in ways {
             let mut resource = resource.clone();
             make(&mut resource, way);

@@ -65,7 +65,7 @@ impl Resolved {
             Owners::Patients(patients) if facts.resource_type == ResourceType::GROUP => {
                 Some(patients.iter().map(PatientId::reference).collect())
             }
-            _ => None,
+            Owners::Patients(_) | Owners::Universal | Owners::ByReference(_) | Owners::Unknown(_) => None,
         };
         if parts.is_none() {
             facts.owners = owners_of(&facts, others, MOST_HOLDERS);
