@@ -58,15 +58,25 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
                 "description": "SMART App Launch 2.2; endpoints: .well-known/smart-configuration",
             },
             "resource": resources,
-            "interaction": [{"code": "batch"}, {"code": "transaction"}],
+            "interaction": whole_system(upstream),
         }],
     }))
 }
 
+fn servers(statement: &Value) -> impl Iterator<Item = &Value> {
+    let rest = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
+    rest.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"))
+}
+
+/// A batch is carried out entry by entry, whatever the upstream offers; a transaction by the upstream alone.
+fn whole_system(upstream: &Value) -> Vec<Value> {
+    let offered = servers(upstream).filter_map(|r| r.get("interaction").and_then(Value::as_array)).flatten();
+    let transaction = offered.filter(|i| i.get("code").and_then(Value::as_str) == Some("transaction")).take(1);
+    std::iter::once(json!({"code": "batch"})).chain(transaction.map(|_| json!({"code": "transaction"}))).collect()
+}
+
 fn rest(statement: &Value) -> impl Iterator<Item = &Value> {
-    let server = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
-    let server = server.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"));
-    server.filter_map(|r| r.get("resource").and_then(Value::as_array)).flatten()
+    servers(statement).filter_map(|r| r.get("resource").and_then(Value::as_array)).flatten()
 }
 
 fn described(resource: &Value, name: &str) -> Value {
