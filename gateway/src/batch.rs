@@ -8,6 +8,7 @@ mod entry;
 
 use std::time::Instant;
 
+use gateway_core::interaction::Interaction;
 use gateway_core::json::Doc;
 
 pub use answer::Answers;
@@ -76,8 +77,8 @@ pub fn requests(
             asked: Asked {
                 caller: asked.caller.clone(),
                 policy_digest: asked.policy_digest,
-                interaction: interaction.map_or("unknown", |interaction| interaction.code()),
-                resource_type: interaction.and_then(|i| i.resource_type()).map(|rtype| rtype.as_str().to_owned()),
+                interaction: interaction.map_or("unknown", Interaction::code),
+                resource_type: interaction.and_then(Interaction::resource_type).map(|rtype| rtype.as_str().to_owned()),
                 query: Some(format!("{line} (entry {index} of {kind} {})", access.id)),
             },
             entry,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 const SERVED: [&str; 9] =
     ["read", "vread", "history-instance", "history-type", "search-type", "create", "update", "patch", "delete"];
 /// Interactions of the whole server that are served.
-const SERVED_BY_SYSTEM: [&str; 1] = ["history-system"];
+const SERVED_BY_SYSTEM: [&str; 2] = ["history-system", "transaction"];
 /// Types that can be neither read nor written through the gateway.
 const WITHHELD: [&str; 1] = ["Subscription"];
 
@@ -67,24 +67,21 @@ pub fn capabilities(upstream: &Value, public_base: &str, date: &str) -> Result<V
     }))
 }
 
+fn servers(statement: &Value) -> impl Iterator<Item = &Value> {
+    let rest = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
+    rest.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"))
+}
+
 fn rest(statement: &Value) -> impl Iterator<Item = &Value> {
-    let server = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
-    let server = server.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"));
-    server.filter_map(|r| r.get("resource").and_then(Value::as_array)).flatten()
+    servers(statement).filter_map(|r| r.get("resource").and_then(Value::as_array)).flatten()
 }
 
-/// The interactions of the whole server that the upstream offers.
-fn system(statement: &Value) -> Option<&Value> {
-    let server = statement.get("rest").and_then(Value::as_array).into_iter().flatten();
-    let mut server = server.filter(|r| r.get("mode").and_then(Value::as_str) == Some("server"));
-    server.find_map(|r| r.get("interaction"))
-}
-
-/// What is served of the whole server: batches and transactions are the gateway's own work.
+/// What is served of the whole server. A batch is carried out entry by entry, whatever the upstream offers; a transaction
+/// by the upstream alone.
 fn of_the_system(upstream: &Value) -> Value {
-    let mut served = interactions(system(upstream), &SERVED_BY_SYSTEM);
+    let mut served = interactions(servers(upstream).find_map(|server| server.get("interaction")), &SERVED_BY_SYSTEM);
     if let Value::Array(served) = &mut served {
-        served.extend(["batch", "transaction"].map(|code| json!({"code": code})));
+        served.push(json!({"code": "batch"}));
     }
     served
 }

@@ -32,10 +32,8 @@ pub async fn interpret(
         Ok(interaction) => interaction,
         Err(problem) => return (asked, Err(problem)),
     };
-    let interaction = match interaction {
-        Interaction::Batch if is_transaction(&body) => Interaction::Transaction,
-        interaction => interaction,
-    };
+    let whole = interaction == Interaction::Batch && is_transaction(&body);
+    let interaction = if whole { Interaction::Transaction } else { interaction };
     asked.interaction = interaction.code();
     asked.resource_type = interaction.resource_type().map(|rtype| rtype.as_str().to_owned());
     if is_search_form(incoming)

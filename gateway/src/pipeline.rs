@@ -113,10 +113,11 @@ async fn serve(
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
     organisation(rules, asked, &interaction)?;
-    match interaction {
-        Interaction::Batch => return in_batch(gate, rules, access, asked, head, &body).await,
-        Interaction::Transaction => return in_transaction(gate, rules, access, asked, head, &body).await,
-        _ => {}
+    if interaction == Interaction::Batch {
+        return in_batch(gate, rules, access, asked, head, &body).await;
+    }
+    if interaction == Interaction::Transaction {
+        return in_transaction(gate, rules, access, asked, head, &body).await;
     }
     let permit = permit::interaction(&asked.caller, &interaction)?;
     let preferences = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;

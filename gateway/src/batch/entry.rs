@@ -71,22 +71,20 @@ impl Entry {
             ..Headers::default()
         };
         let parsed = Interaction::parse(&Request { method: &method, path, query, headers, form: &[] });
-        let interaction = match parsed.map_err(Problem::Uninterpretable)? {
-            Interaction::Batch | Interaction::Transaction => {
-                return Err(Problem::Uninterpretable(Refusal::NotServed("a batch in a batch")));
-            }
-            _ if method == "HEAD" => return Err(Problem::Uninterpretable(Refusal::NotServed("HEAD in a batch"))),
-            interaction => interaction,
-        };
+        let interaction = parsed.map_err(Problem::Uninterpretable)?;
+        let conditional_create = matches!(interaction, Interaction::ConditionalCreate { .. });
+        if matches!(interaction, Interaction::Batch | Interaction::Transaction) {
+            return Err(Problem::Uninterpretable(Refusal::NotServed("a batch in a batch")));
+        }
+        if method == "HEAD" {
+            return Err(Problem::Uninterpretable(Refusal::NotServed("HEAD in a batch")));
+        }
         let since = text(request, "ifModifiedSince").map(|instant| http_date(&instant)).transpose()?;
         let head = Head {
             if_match: text(request, "ifMatch"),
             if_none_match: text(request, "ifNoneMatch"),
             if_modified_since: since,
-            unserved: match &interaction {
-                Interaction::ConditionalCreate { .. } => None,
-                _ => if_none_exist.map(|_| "if-none-exist"),
-            },
+            unserved: if_none_exist.filter(|_| !conditional_create).map(|_| "if-none-exist"),
             in_bundle: true,
             ..head.clone()
         };
@@ -96,14 +94,15 @@ impl Entry {
 
     /// When it is processed.
     pub fn rank(&self) -> Rank {
-        match &self.interaction {
-            Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => Rank::Delete,
-            Interaction::Create { .. } | Interaction::ConditionalCreate { .. } => Rank::Create,
-            Interaction::Update { .. }
-            | Interaction::ConditionalUpdate { .. }
-            | Interaction::Patch { .. }
-            | Interaction::ConditionalPatch { .. } => Rank::Change,
-            _ => Rank::Look,
+        let one = &self.interaction;
+        if matches!(one, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. }) {
+            Rank::Delete
+        } else if matches!(one, Interaction::Create { .. } | Interaction::ConditionalCreate { .. }) {
+            Rank::Create
+        } else if one.is_write() {
+            Rank::Change
+        } else {
+            Rank::Look
         }
     }
 }

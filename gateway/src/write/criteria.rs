@@ -62,6 +62,16 @@ impl There {
     }
 }
 
+impl Settled {
+    /// What Consent kept back on the way here.
+    pub(super) fn kept_back(&self) -> Option<Box<Window>> {
+        match self {
+            Self::Do(deed) => deed.kept_back.as_ref().and_then(|window| window.kept_back()),
+            Self::There(there) => there.window.kept_back(),
+        }
+    }
+}
+
 impl Deed {
     fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
         match (&mut self.kept_back, kept_back) {
@@ -109,7 +119,12 @@ impl Writer<'_> {
         };
         match settled {
             Ok(Settled::Do(deed)) => Ok(Settled::Do(deed.beside(of_references))),
-            Ok(there @ Settled::There(_)) => Ok(there),
+            Ok(Settled::There(mut there)) => {
+                if let Some(kept_back) = of_references {
+                    there.window.absorb(*kept_back);
+                }
+                Ok(Settled::There(there))
+            }
             Err(refused) => Err(refused.beside(of_references)),
         }
     }
@@ -126,7 +141,9 @@ impl Writer<'_> {
                 let (body, kept_back) = self.found_references(body).await?;
                 (Change::Update { rtype, which, body, if_match }, kept_back)
             }
-            change => (change, None),
+            change @ (Change::Create { .. } | Change::Update { .. } | Change::Patch { .. } | Change::Delete { .. }) => {
+                (change, None)
+            }
         })
     }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gateway_core::decide::Permit;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::interaction::Return;
 use gateway_core::json::{Doc, quoted};
@@ -13,7 +12,7 @@ use gateway_core::owner::{Owners, PatientId};
 use gateway_core::reference::Target;
 use gateway_core::resource_type::ResourceType;
 
-use super::ending::{Ended, Written, failed, unknown};
+use super::ending::{Ended, failed, unknown};
 use super::images::bad;
 use super::{Act, Change, Deed, Names, Prepared, Settled, There, Writer};
 use crate::filter::Judge;
@@ -60,7 +59,7 @@ struct Of {
 /// An entry that was decided on.
 enum Ready {
     There(Box<There>),
-    Send { permit: Permit, request: UpstreamRequest, written: Written },
+    Send(Box<Prepared>),
 }
 
 /// Decides on every entry, records every intent, sends one transaction, and says how each entry ended.
@@ -80,19 +79,28 @@ pub async fn transaction(
     let (mut of, mut settled) = (Vec::new(), Vec::new());
     for Piece { access, asked, head, full_url, change } in pieces {
         let entry = Of { access, asked, head, full_url };
-        settled.push(entry.writer(gate, rules, judge, &nobody, returns).settle(change).await?);
+        match entry.writer(gate, rules, judge, &nobody, returns).settle(change).await {
+            Ok(done) => settled.push(done),
+            Err(refused) => return Err(settled.iter().fold(refused, |refused, of| refused.beside(of.kept_back()))),
+        }
         of.push(entry);
     }
     let names = names(judge, &of, &settled)?;
     let judge = judge.clone().with_made(Arc::new(made(gate, rules, judge, &names, &of, &settled)?));
+    let kept_back: Vec<_> = settled.iter().map(Settled::kept_back).collect();
     let mut ready = Vec::new();
-    for (entry, settled) in of.iter().zip(settled) {
+    for (at, (entry, settled)) in of.iter().zip(settled).enumerate() {
         ready.push(match settled {
             Settled::There(there) => Ready::There(there),
             Settled::Do(deed) => {
-                let Prepared { permit, request, written } =
-                    entry.writer(gate, rules, &judge, &names, returns).prepare(deed).await?;
-                Ready::Send { permit, request, written }
+                match entry.writer(gate, rules, &judge, &names, returns).prepare(deed).await {
+                    Ok(prepared) => Ready::Send(Box::new(prepared)),
+                    Err(refused) => {
+                        // Its own is beside it already.
+                        let others = kept_back.into_iter().enumerate().filter(|(other, _)| *other != at);
+                        return Err(others.fold(refused, |refused, (_, of)| refused.beside(of)));
+                    }
+                }
             }
         });
     }
@@ -202,15 +210,15 @@ async fn carry(
     let mut sent = Vec::new();
     let mut intents = Vec::new();
     for (entry, ready) in of.iter().zip(&ready) {
-        if let Ready::Send { permit, request, .. } = ready {
-            sent.push((permit, piece(entry, request, judge)));
+        if let Ready::Send(prepared) = ready {
+            sent.push((&prepared.permit, piece(entry, &prepared.request, judge)));
             intents.push((&entry.access, &entry.asked));
         }
     }
     let Some((permit, _)) = sent.first() else {
         let there = of.into_iter().zip(ready).filter_map(|(entry, ready)| match ready {
             Ready::There(there) => Some((entry.access, entry.asked, there.outcome(returns))),
-            Ready::Send { .. } => None,
+            Ready::Send(_) => None,
         });
         return Ok(Carried { entries: there.collect(), problem: None });
     };
@@ -243,7 +251,8 @@ async fn carry(
     for (entry, ready) in of.into_iter().zip(ready) {
         let outcome = match ready {
             Ready::There(there) => there.outcome(returns),
-            Ready::Send { permit, mut written, .. } => {
+            Ready::Send(prepared) => {
+                let Prepared { permit, mut written, .. } = *prepared;
                 let kept_back = written.kept_back.take();
                 written.owners = written.owners.iter().filter_map(|owner| known(owner, names, &real)).collect();
                 let writer = entry.writer(gate, rules, judge, names, returns);
@@ -312,7 +321,7 @@ impl Ready {
     fn images(&self) -> &[ResourceFacts] {
         match self {
             Self::There(_) => &[],
-            Self::Send { written, .. } => &written.images,
+            Self::Send(prepared) => &prepared.written.images,
         }
     }
 }
@@ -362,7 +371,7 @@ impl Answered {
     /// What the new resources are called now, by the names that they had before.
     fn real_names(&self, of: &[Of], ready: &[Ready], names: &Names) -> BTreeMap<String, String> {
         let Self::Stored(stored) = self else { return BTreeMap::new() };
-        let sent = of.iter().zip(ready).filter(|(_, ready)| matches!(ready, Ready::Send { .. }));
+        let sent = of.iter().zip(ready).filter(|(_, ready)| matches!(ready, Ready::Send(_)));
         let named = sent.zip(stored).filter_map(|((entry, _), (_, body))| {
             let before = names.made.get(entry.full_url.as_ref()?)?;
             let doc = Doc::parse(body).ok()?;

@@ -94,22 +94,20 @@ impl Interaction {
     /// whose outcome is computed here; FHIRPath Patch, which comes as FHIR JSON, is refused by name.
     fn takes(&self, content_type: Option<&str>) -> Result<(), Refusal> {
         let json = content_type.is_some_and(is_json);
-        match self {
+        let resource = matches!(
+            self,
             Self::Create { .. }
-            | Self::Update { .. }
-            | Self::ConditionalCreate { .. }
-            | Self::ConditionalUpdate { .. }
-            | Self::Batch
-                if !json =>
-            {
-                Err(Refusal::ContentType)
-            }
-            Self::Patch { .. } | Self::ConditionalPatch { .. } if json => Err(Refusal::NotServed("FHIRPath Patch")),
-            Self::Patch { .. } | Self::ConditionalPatch { .. } if !content_type.is_some_and(is_json_patch) => {
-                Err(Refusal::ContentType)
-            }
-            _ => Ok(()),
+                | Self::Update { .. }
+                | Self::ConditionalCreate { .. }
+                | Self::ConditionalUpdate { .. }
+                | Self::Batch
+        );
+        let patch = matches!(self, Self::Patch { .. } | Self::ConditionalPatch { .. });
+        if patch && json {
+            return Err(Refusal::NotServed("FHIRPath Patch"));
         }
+        let refused = (resource && !json) || (patch && !content_type.is_some_and(is_json_patch));
+        if refused { Err(Refusal::ContentType) } else { Ok(()) }
     }
 }
 
