@@ -59,7 +59,7 @@ impl Rules {
         let organisation = OrganisationPolicy::load(config.organisation.dir.as_deref())?;
         let sets = match config.organisation.label_sets.as_deref() {
             Some(file) => label_sets(file)?,
-            None => LabelSets::default(),
+            None => LabelSets::shipped().clone(),
         };
         let policy = Policy::new(config.consent.clone(), config.redactions.clone(), sets, config.roles.clone())?;
         probe::enforces(&policy).then_some(()).ok_or(RulesFault::Probe)?;

@@ -4,6 +4,7 @@
 //! v3-ActCode and the operator's own; a label of anything else is unknown: it satisfies no permit that names labels and
 //! every deny that names labels.
 
+mod add;
 mod sensitivity;
 mod sets;
 
@@ -15,6 +16,7 @@ use crate::coding::Coding;
 use crate::consent::truth::Truth;
 use crate::policy::LabelRule;
 
+pub use add::{CannotLabel, add_labels};
 pub use sets::{CodePattern, LabelSet, LabelSetError, LabelSets, NotAPattern};
 
 /// v3-Confidentiality.

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +65,22 @@ impl LabelSet {
     }
 }
 
+/// The shipped sets, read once; a test holds that they can be.
+static SHIPPED: LazyLock<LabelSets> =
+    LazyLock::new(|| serde_json::from_str(include_str!("shipped.json")).unwrap_or_default());
+
 impl LabelSets {
+    /// The sets that come with Sealgate: ICD-10-CM, ICD-10, LOINC and RxNorm codes by sensitivity; a start that a hospital
+    /// replaces by its own file.
+    pub fn shipped() -> &'static Self {
+        &SHIPPED
+    }
+
+    /// The code systems of the sets, one for each set.
+    pub fn systems(&self) -> impl Iterator<Item = &str> {
+        self.sets.iter().map(|set| set.system.as_str())
+    }
+
     /// The sensitivities that a clinical code carries.
     pub fn sensitivities_of<'a>(&'a self, coding: &'a Coding) -> impl Iterator<Item = Coding> + 'a {
         self.sets

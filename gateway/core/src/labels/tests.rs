@@ -128,3 +128,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_shipped_sets_label_what_the_specification_names() {
+    let cm = "http://hl7.org/fhir/sid/icd-10-cm";
+    let rows: &[(&str, &str, &[&str])] = &[
+        (cm, "B20", &["HIV"]),
+        (cm, "F10.20", &["ETHUD"]),
+        (cm, "F11", &["OPIOIDUD"]),
+        (cm, "F11.20", &["OPIOIDUD"]),
+        (cm, "F14.10", &["SUD"]),
+        (cm, "F32.9", &["MH", "PSY"]),
+        (cm, "Z30.011", &["SEX"]),
+        (cm, "T74.11XA", &["SDV"]),
+        (cm, "A56.2", &["STD"]),
+        (cm, "Z15.01", &["GDIS"]),
+        (cm, "E11.9", &[]),
+        ("http://loinc.org", "80203-3", &["HIV"]),
+        ("http://www.nlm.nih.gov/research/umls/rxnorm", "352364", &["OPIOIDUD"]),
+        ("http://loinc.org", "B20", &[]),
+    ];
+    for (system, code, expected) in rows {
+        let coding = Coding::new(*system, *code);
+        let codes: Vec<String> = LabelSets::shipped().sensitivities_of(&coding).map(|label| label.code).collect();
+        assert_eq!(codes, *expected, "{code}");
+    }
+    let systems: std::collections::BTreeSet<String> = LabelSets::shipped().systems().map(str::to_owned).collect();
+    assert!(systems.iter().all(|system| !system.contains("cpt") && !system.contains("snomed")), "{systems:?}");
+}
