@@ -8,8 +8,9 @@ mod pages;
 mod window;
 
 pub use bundle::{Links, SearchAnswer, SearchPlan};
+pub(crate) use gateway_core::decide::Ruling;
 pub use judge::Judge;
-pub(crate) use judge::{Judged, Ruling, Shown};
+pub(crate) use judge::{Judged, Shown};
 pub use looks::Looks;
 pub use pages::Pages;
 pub use window::{NotRecordable, WRITE_UNKNOWN, Window};

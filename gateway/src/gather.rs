@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use gateway_core::caller::Caller;
 use gateway_core::consent::{Body, Meaning, Provision};
-use gateway_core::decide::{ConsentFacts, PatientConsents};
+use gateway_core::decide::{ConsentFacts, PatientConsents, PatientLinksFound};
 use gateway_core::owner::PatientId;
+use gateway_core::policy::PatientLinks;
 use gateway_core::reference::{Bases, Target};
 
 use consents::ConsentSource;
@@ -43,8 +44,18 @@ impl Facts {
     /// The facts for deciding on resources of these patients for this caller.
     ///
     /// Memberships and related resources are fetched only where a Consent at hand asks about them.
-    pub async fn of(&self, caller: &Caller, patients: &BTreeSet<PatientId>) -> Result<ConsentFacts, Problem> {
-        let patients = self.consents.of(patients).await?;
+    pub async fn of(
+        &self,
+        caller: &Caller,
+        patients: &BTreeSet<PatientId>,
+        links: PatientLinks,
+    ) -> Result<ConsentFacts, Problem> {
+        let links = match links {
+            PatientLinks::Ignore => PatientLinksFound::default(),
+            PatientLinks::Follow => self.resources.links_of(patients).await?,
+        };
+        let persons = patients.iter().flat_map(|patient| links.person(patient)).collect();
+        let patients = self.consents.of(&persons).await?;
         let mut asks = Asks::default();
         for consents in patients.values() {
             asks.look_at(consents, &self.bases);
@@ -58,7 +69,7 @@ impl Facts {
             false => self.resources.facts_of(&asks.related).await?,
         };
         let outgoing = related.into_iter().map(|(name, facts)| (name, facts.references.iter().cloned().collect()));
-        Ok(ConsentFacts { patients, memberships, outgoing: outgoing.collect() })
+        Ok(ConsentFacts { patients, links, memberships, outgoing: outgoing.collect() })
     }
 }
 

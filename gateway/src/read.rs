@@ -84,8 +84,8 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         }
         None => return Err(Problem::Absent),
     };
-    let Shown { bytes, owners, decision, removed, targets_dropped, hidden_targets: _ } = shown;
-    let etag = match removed.is_empty() && !targets_dropped {
+    let Shown { bytes, owners, decision, removed, parts_dropped, hidden_parts: _ } = shown;
+    let etag = match removed.is_empty() && !parts_dropped {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
     };

@@ -32,6 +32,9 @@ pub struct Caller {
     pub purposes: Vec<Coding>,
     /// Identities of the caller in FHIR terms; `fhir_user` and `organization` need not be repeated here.
     pub actors: Vec<ActorRef>,
+    /// Actors that the caller is named beside in another part than the recipient's (IRCP): whether he asks as one of
+    /// them is unknown, so they satisfy no permit and every deny.
+    pub other_parts: Vec<ActorRef>,
     /// SMART `fhirUser`; counts as an actor, and `Patient/x` makes `x` the caller's own record.
     pub fhir_user: Option<ActorRef>,
     /// SMART launch context `patient`: the patient whom `patient/` scopes mean.

@@ -4,7 +4,10 @@
 //! [`Permit`] and [`ResourcePermit`] have private fields and are made here only.
 
 mod elements;
+mod links;
 mod patient;
+mod possible;
+mod ruling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +21,16 @@ use crate::consent::{Consent, Effect, Unusable};
 use crate::facts::ResourceFacts;
 use crate::labels::Labels;
 use crate::owner::{Owners, PatientId};
-use crate::policy::Policy;
+use crate::policy::{PatientLinks, Policy};
 use crate::reasons::{Reason, RuleName};
 use crate::redact::ElementPath;
 use crate::resource_type::ResourceType;
 use crate::scope::{Letter, ScopeGrant};
 pub use elements::redacts;
 use elements::{element_redactions, operator_redactions};
+pub use links::{PatientLinksFound, linked_patients};
 pub use patient::Session;
+pub use ruling::{HiddenPart, Lacking, Others, Resolved, Ruling, lacking, parts_of, rule};
 
 /// The types besides Consent from which decisions are made, so that writing them is for named roles only: who belongs
 /// to what (`Organization.partOf`, members, roles), who bears which identifier, and what the FHIR server finds when it
@@ -138,6 +143,9 @@ pub struct Question<'a> {
 pub struct ConsentFacts {
     /// The Consents of each owner patient; a patient who is not here counts as [`PatientConsents::Unavailable`].
     pub patients: BTreeMap<PatientId, PatientConsents>,
+    /// The other Patients who are the same person, for each Patient that is linked; asked where
+    /// `patient_links = follow` only.
+    pub links: PatientLinksFound,
     /// What the caller belongs to.
     pub memberships: Arc<Memberships>,
     /// What the resources that a Consent names by `data.meaning = related` refer to: named resource (`Type/id`) →
@@ -340,10 +348,10 @@ fn owners<'r>(
         ScopeGrant::PatientOnly | ScopeGrant::None => return Err(Box::new(Reason::of(RuleName::ScopeOtherPatient))),
     }
     let has_role = |roles: &[String]| caller.roles.iter().any(|role| roles.contains(role));
-    if POLICY_INPUTS.contains(&resource.resource_type.as_str())
-        && !action.is_read()
-        && !has_role(&policy.roles().policy_writer)
-    {
+    let linking = policy.settings().patient_links == PatientLinks::Follow;
+    let feeds = POLICY_INPUTS.contains(&resource.resource_type.as_str())
+        || (linking && resource.resource_type == ResourceType::PATIENT);
+    if feeds && !action.is_read() && !has_role(&policy.roles().policy_writer) {
         return Err(Box::new(Reason::of(RuleName::PolicyInput)));
     }
     if resource.resource_type.as_str() == "AuditEvent" && matches!(action, Action::Update | Action::Delete) {

@@ -18,3 +18,4 @@ pub mod reference;
 pub mod resource_type;
 pub mod rewrite;
 pub mod scope;
+pub mod version;

@@ -1,18 +1,20 @@
 //! What the operator has chosen: how Consents are read and combined, which elements are removed, how codes are labelled.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::coding::Coding;
+use crate::consent::Concept;
 use crate::consent::dates::Zone;
 use crate::consent::reference::bases;
 use crate::labels::{self, LabelSets};
 use crate::purpose;
 use crate::redact::ElementPath;
 use crate::reference::{BaseUrl, Bases};
+use crate::resource_type::ResourceType;
 
 /// `[consent]`: where the specifications leave a choice (CONSENT.md, "Exact answers"); the defaults are the safe ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsentSettings {
     /// What holds for a patient without a recorded Consent.
@@ -43,6 +45,123 @@ pub struct ConsentSettings {
     pub label_systems: Vec<String>,
     /// What a break-glass grant in force does to Consent.
     pub break_glass: BreakGlass,
+    /// Whether the Consents of linked Patients count for each other.
+    pub patient_links: PatientLinks,
+    /// Categories of R5 Consents that do not count: `code` of any system, `system|code`, or `{system, code}`. A Consent
+    /// of which every category is one of these never counts; `research = true` takes those of research out.
+    #[serde(deserialize_with = "categories")]
+    pub ignore_categories: Vec<Coding>,
+    /// The implicit policy by realm, purpose and resource type: the first rule that holds, else `no_consent`.
+    pub no_consent_by: Vec<NoConsentBy>,
+}
+
+impl Default for ConsentSettings {
+    fn default() -> Self {
+        Self {
+            no_consent: NoConsent::default(),
+            several_consents: SeveralConsents::default(),
+            siblings: Siblings::default(),
+            labels: LabelRule::default(),
+            unlabelled: Unlabelled::default(),
+            untyped_root: UntypedRoot::default(),
+            not_understood: NotUnderstood::default(),
+            research: false,
+            timezone: Zone::default(),
+            public_base: None,
+            upstream_base: None,
+            label_systems: Vec::new(),
+            break_glass: BreakGlass::default(),
+            patient_links: PatientLinks::default(),
+            ignore_categories: IGNORED_CATEGORIES.iter().map(|(system, code)| Coding::new(*system, *code)).collect(),
+            no_consent_by: Vec::new(),
+        }
+    }
+}
+
+/// Research, treatment and advance-directive categories (consentscope, consentcategorycodes, v3-ActCode, LOINC).
+const IGNORED_CATEGORIES: &[(&str, &str)] = &[
+    ("http://terminology.hl7.org/CodeSystem/consentscope", "research"),
+    ("http://terminology.hl7.org/CodeSystem/consentscope", "treatment"),
+    ("http://terminology.hl7.org/CodeSystem/consentscope", "adr"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "acd"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "dnr"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "hcd"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "polst"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "research"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "rsdid"),
+    ("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "rsreid"),
+    ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "RESEARCH"),
+    ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "RSDID"),
+    ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "RSREID"),
+    ("http://loinc.org", "42348-3"),
+    ("http://loinc.org", "64293-4"),
+    ("http://loinc.org", "75320-2"),
+];
+
+/// Codes of research, in small letters.
+const RESEARCH: &[&str] = &["research", "rsdid", "rsreid"];
+
+impl ConsentSettings {
+    /// Whether each of these categories is one that does not count. A category that no code tells, and none at all,
+    /// counts.
+    pub(crate) fn ignores(&self, categories: &[Concept]) -> bool {
+        let ignored = |coding: &Coding| {
+            let research = self.research && RESEARCH.contains(&coding.code.to_ascii_lowercase().as_str());
+            let listed =
+                |one: &Coding| one.code == coding.code && (one.system.is_none() || one.system == coding.system);
+            !research && self.ignore_categories.iter().any(listed)
+        };
+        !categories.is_empty() && categories.iter().all(|category| category.iter().any(ignored))
+    }
+}
+
+/// One rule of `no_consent_by`; what it does not name it does not ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConsentBy {
+    /// What holds where the rule does.
+    pub no_consent: NoConsent,
+    /// Issuers of tokens (`iss`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub realms: Vec<String>,
+    /// Purposes, with what is below them: a code of v3-ActReason, `system|code`, or `{system, code}`.
+    #[serde(default, deserialize_with = "purposes", skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<Coding>,
+    /// Resource types.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_types: Vec<String>,
+}
+
+/// A code as `code`, as `system|code`, or as an object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CodeOrCoding {
+    Text(String),
+    Coding(Coding),
+}
+
+fn codings<'de, D: Deserializer<'de>>(deserializer: D, plain: Option<&str>) -> Result<Vec<Coding>, D::Error> {
+    let codes = Vec::<CodeOrCoding>::deserialize(deserializer)?;
+    codes
+        .into_iter()
+        .map(|code| match code {
+            CodeOrCoding::Coding(coding) => Ok(coding),
+            CodeOrCoding::Text(text) => match text.split_once('|') {
+                Some((system, code)) if !code.is_empty() => Ok(Coding::new(system, code)),
+                Some(_) => Err(serde::de::Error::custom("a code is empty")),
+                None if text.is_empty() => Err(serde::de::Error::custom("a code is empty")),
+                None => Ok(Coding { system: plain.map(str::to_owned), code: text }),
+            },
+        })
+        .collect()
+}
+
+fn categories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Coding>, D::Error> {
+    codings(deserializer, None)
+}
+
+fn purposes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Coding>, D::Error> {
+    codings(deserializer, Some(purpose::SYSTEM))
 }
 
 /// The implicit policy (IHE PCF volume 1, 53.2.1).
@@ -145,6 +264,18 @@ pub enum BreakGlass {
     OverridesConsent,
 }
 
+/// Patients who are one person (`Patient.link`, of whatever type).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PatientLinks {
+    /// Each Patient is a person of its own.
+    #[default]
+    Ignore,
+    /// The Consents of all of them count for each. Patients are then what decisions are made from, so that changing them
+    /// is for policy writers.
+    Follow,
+}
+
 /// One element that is removed from what callers see, unless an exception holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +302,9 @@ pub enum PolicyError {
     /// A base URL is not an absolute http(s) URL without query.
     #[error("{0} is not an absolute http(s) URL")]
     Base(&'static str),
+    /// `no_consent_by` names what is no resource type.
+    #[error("{0:?} is not a FHIR resource type")]
+    ResourceType(String),
     /// A local label system is empty or one of the built-in ones.
     #[error("label system {0:?} is empty or built in")]
     LabelSystem(String),
@@ -215,6 +349,10 @@ impl Policy {
             if system.is_empty() || labels::is_built_in(system) {
                 return Err(PolicyError::LabelSystem(system.clone()));
             }
+        }
+        let types = settings.no_consent_by.iter().flat_map(|rule| &rule.resource_types);
+        if let Some(unknown) = types.into_iter().find(|name| ResourceType::parse_any(name).is_err()) {
+            return Err(PolicyError::ResourceType(unknown.clone()));
         }
         for (key, base) in [("public_base", &settings.public_base), ("upstream_base", &settings.upstream_base)] {
             if base.as_deref().is_some_and(|base| BaseUrl::parse(base).is_err()) {

@@ -35,7 +35,7 @@ impl ElementPath {
     /// Reads `Type.element(.element)*`.
     pub fn parse(text: &str) -> Result<Self, RedactError> {
         let mut parts = text.split('.');
-        let rtype = parts.next().and_then(|name| ResourceType::parse(name).ok()).ok_or(RedactError::NotAPath)?;
+        let rtype = parts.next().and_then(|name| ResourceType::parse_any(name).ok()).ok_or(RedactError::NotAPath)?;
         let elements: Vec<String> = parts.map(str::to_owned).collect();
         let name = |part: &String| {
             let stem = part.strip_suffix("[x]").unwrap_or(part);

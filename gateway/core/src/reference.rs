@@ -126,7 +126,7 @@ impl Target {
             (Some("_history"), Some(version), None) if is_fhir_id(version) => Some(version.to_owned()),
             _ => return Self::Malformed,
         };
-        match ResourceType::parse(name) {
+        match ResourceType::parse_any(name) {
             Ok(rtype) if is_fhir_id(id) => Self::Local { rtype, id: id.to_owned(), version },
             _ => Self::Malformed,
         }
@@ -147,7 +147,7 @@ impl Target {
         let path = url.split_once("/_history/").map_or(url.as_str(), |(path, _)| path);
         let (rest, id) = path.rsplit_once('/')?;
         let (_, name) = rest.rsplit_once('/')?;
-        if is_fhir_id(id) { ResourceType::parse(name).ok() } else { None }
+        if is_fhir_id(id) { ResourceType::parse_any(name).ok() } else { None }
     }
 }
 

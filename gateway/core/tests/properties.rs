@@ -153,6 +153,7 @@ fn ask(caller: &Caller, resource: &ResourceFacts, recorded: &Recorded, settings:
         )]),
         memberships: Memberships { resolved: true, ..Memberships::default() }.into(),
         outgoing: BTreeMap::new(),
+        ..ConsentFacts::default()
     };
     let question = Question { caller, action: Action::Read, resource, now: datetime!(2026-06-01 12:00 UTC) };
     let decision = decide(&question, &facts, &policy(settings.clone()));

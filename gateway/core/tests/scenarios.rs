@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use gateway_core::caller::{ActorRef, Caller};
 use gateway_core::coding::Coding;
 use gateway_core::consent::actors::{Identity, Membership, Memberships};
-use gateway_core::consent::{Effect, r4};
-use gateway_core::decide::{Action, ConsentFacts, PatientConsents, Question, decide};
+use gateway_core::consent::{Consent, Effect, Unusable, r4, r5};
+use gateway_core::decide::{Action, ConsentFacts, PatientConsents, PatientLinksFound, Question, decide};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::labels::LabelSets;
@@ -19,6 +19,7 @@ use gateway_core::policy::{ConsentSettings, Policy, PolicyRoles, RedactionRule};
 use gateway_core::purpose;
 use gateway_core::reasons::RuleName;
 use gateway_core::scope::Scopes;
+use gateway_core::version::FhirVersion;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -46,7 +47,13 @@ struct Scenario {
     action: String,
     resource: Value,
     #[serde(default)]
+    fhir_version: FhirVersion,
+    #[serde(default)]
     memberships: MembershipsJson,
+    #[serde(default)]
+    facts: Vec<Value>,
+    #[serde(default)]
+    links: BTreeMap<PatientId, PatientId>,
     #[serde(default)]
     outgoing: BTreeMap<String, BTreeSet<String>>,
     #[serde(default)]
@@ -96,6 +103,7 @@ struct CallerJson {
     organization: Option<ActorRef>,
     roles: Vec<String>,
     actors: Vec<ActorRef>,
+    other_parts: Vec<ActorRef>,
     fhir_user: Option<ActorRef>,
     launch_patient: Option<String>,
     scopes: Option<String>,
@@ -195,6 +203,7 @@ fn caller(scenario: &Scenario) -> Caller {
         roles: json.roles.clone(),
         purposes: purposes.collect(),
         actors: json.actors.clone(),
+        other_parts: json.other_parts.clone(),
         fhir_user: json.fhir_user.clone(),
         launch_patient: json.launch_patient.as_deref().map(|id| PatientId::parse(id).unwrap()),
         scopes: Scopes::parse(json.scopes.as_deref().unwrap_or("user/*.cruds")),
@@ -204,15 +213,17 @@ fn caller(scenario: &Scenario) -> Caller {
 }
 
 /// A Consent goes to the patient whom it names; one that names no owner of the resource goes to every owner.
-fn patients(consents: &Consents, resource: &ResourceFacts) -> BTreeMap<PatientId, PatientConsents> {
-    match consents {
+fn patients(scenario: &Scenario, resource: &ResourceFacts) -> BTreeMap<PatientId, PatientConsents> {
+    let read: fn(&Value) -> Result<Consent, Unusable> = match scenario.fhir_version {
+        FhirVersion::R4 | FhirVersion::R4B => r4::read,
+        FhirVersion::R5 => r5::read,
+    };
+    match &scenario.consents {
         Consents::Of(rows) => rows
             .iter()
             .map(|(patient, row)| {
                 let row = match row {
-                    PatientJson::Recorded(consents) => {
-                        PatientConsents::Recorded(consents.iter().map(r4::read).collect())
-                    }
+                    PatientJson::Recorded(consents) => PatientConsents::Recorded(consents.iter().map(read).collect()),
                     PatientJson::Word(word) if word == "unavailable" => PatientConsents::Unavailable,
                     PatientJson::Word(word) if word == "too-many" => PatientConsents::TooMany,
                     PatientJson::Word(word) => panic!("{word} is no word for Consents"),
@@ -223,14 +234,15 @@ fn patients(consents: &Consents, resource: &ResourceFacts) -> BTreeMap<PatientId
         Consents::Found(consents) => {
             let Owners::Patients(owners) = &resource.owners else { return BTreeMap::new() };
             let names = |consent: &Value| {
-                let reference = consent.pointer("/patient/reference")?.as_str()?;
+                let named = consent.pointer("/patient/reference").or_else(|| consent.pointer("/subject/reference"));
+                let reference = named?.as_str()?;
                 owners.iter().find(|owner| reference == owner.reference())
             };
             owners
                 .iter()
                 .map(|owner| {
                     let own = consents.iter().filter(|consent| names(consent).is_none_or(|named| named == owner));
-                    (owner.clone(), PatientConsents::Recorded(own.map(r4::read).collect()))
+                    (owner.clone(), PatientConsents::Recorded(own.map(read).collect()))
                 })
                 .collect()
         }
@@ -249,7 +261,7 @@ fn run(scenario: &Scenario) -> Result<(), String> {
     let bytes = serde_json::to_vec(&scenario.resource).unwrap();
     let doc = Doc::parse(&bytes).map_err(|e| e.to_string())?;
     let resource = ResourceFacts::of(doc.root(), policy.bases()).map_err(|e| e.to_string())?;
-    let memberships = Memberships {
+    let mut memberships = Memberships {
         resolved: scenario.memberships.resolved,
         edges: scenario
             .memberships
@@ -272,10 +284,21 @@ fn run(scenario: &Scenario) -> Result<(), String> {
                 identifiers: identity.identifiers.clone(),
             })
             .collect(),
+        listed: None,
     };
+    for fact in &scenario.facts {
+        let bytes = serde_json::to_vec(fact).unwrap();
+        let doc = Doc::parse(&bytes).map_err(|e| e.to_string())?;
+        memberships.take(doc.root(), policy.bases(), &|_| true);
+    }
+    let mut links = PatientLinksFound::default();
+    for (one, other) in &scenario.links {
+        links.link(one, other);
+    }
     let facts = ConsentFacts {
-        patients: patients(&scenario.consents, &resource),
+        patients: patients(scenario, &resource),
         memberships: memberships.into(),
+        links,
         outgoing: scenario.outgoing.clone(),
     };
     let action = match scenario.action.as_str() {

@@ -39,6 +39,28 @@ pub(super) struct ConsentKeys {
     label_systems: Option<Vec<String>>,
     /// What a break-glass grant in force does to Consent; default `consent-decides`.
     break_glass: Option<BreakGlass>,
+    /// Whether the Consents of linked Patients (`Patient.link`) count for each other; default `ignore`.
+    patient_links: Option<PatientLinks>,
+    /// Categories of R5 Consents that do not count, as `code` of any system or `system|code`; default: research, treatment
+    /// and advance directives.
+    ignore_categories: Option<Vec<String>>,
+    /// The implicit policy by realm, purpose and resource type: the first rule that holds, else `no_consent`; default: none.
+    no_consent_by: Option<Vec<NoConsentByKeys>>,
+}
+
+/// `[[consent.no_consent_by]]`: what is not named is not asked for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read for its schema only")]
+struct NoConsentByKeys {
+    /// What holds where the rule does.
+    no_consent: NoConsent,
+    /// Issuers of tokens.
+    realms: Option<Vec<String>>,
+    /// Purposes with what is below them, as a code of v3-ActReason or `system|code`.
+    purposes: Option<Vec<String>>,
+    /// FHIR resource types.
+    resource_types: Option<Vec<String>>,
 }
 
 macro_rules! words {
@@ -58,6 +80,7 @@ words!(Labels { AllLabels, AnyLabel });
 words!(Unlabelled { Label, Normal, Hide });
 words!(UntypedRoot { Deny, Permit });
 words!(NotUnderstood { Deny, Ignore });
+words!(PatientLinks { Ignore, Follow });
 words!(BreakGlass { ConsentDecides, OverridesConsent });
 
 /// `[[redaction]]`: an element that is removed from what leaves, unless an exception holds.
@@ -144,6 +167,7 @@ fn enforceable(key: &str, policy: &Result<Policy, PolicyError>, section: &mut Se
         Err(PolicyError::LabelSystem(_)) => {
             ("a label system is empty or built in", "name the URI of a local code system")
         }
+        Err(PolicyError::ResourceType(_)) => ("a rule names no FHIR resource type", "write it as Observation"),
         Err(PolicyError::Base(_)) => ("not an absolute http(s) URL", "write it as https://fhir.example.org/r4"),
     };
     section.fault(key, fault, cure);

@@ -293,8 +293,8 @@ impl SearchAnswer {
             Judged::Shown(shown) => shown,
             hidden @ Judged::Hidden { .. } => return hidden,
         };
-        if shown.targets_dropped && looks.at_other_targets(&shown.bytes, self.judge.bases()) {
-            let mut targets = std::mem::take(&mut shown.hidden_targets);
+        if shown.parts_dropped && looks.at_other_parts(&shown.bytes, self.judge.bases()) {
+            let mut targets = std::mem::take(&mut shown.hidden_parts);
             targets.retain(|target| looks.for_target(&target.name) && !target.owners.is_empty());
             if targets.is_empty() {
                 return Judged::Hidden { owners: shown.owners, reasons: vec![Reason::of(RuleName::HiddenTarget)] };

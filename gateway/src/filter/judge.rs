@@ -1,19 +1,20 @@
 //! Judge: each resource of a batch is decided on its own, and what is permitted is cut to what may leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gateway_core::caller::Caller;
-use gateway_core::consent::Effect;
-use gateway_core::decide::{Action, ConsentFacts, Decision, Session};
+use gateway_core::decide::{
+    Action, ConsentFacts, Decision, HiddenPart, Lacking, Others, Resolved, Ruling, Session, lacking, rule,
+};
 use gateway_core::facts::{FactsError, ResourceFacts};
 use gateway_core::json::{Edits, Removal, Value};
-use gateway_core::owner::{NoOwner, Owners, PatientId};
+use gateway_core::owner::PatientId;
 use gateway_core::policy::Policy;
 use gateway_core::reasons::{Reason, RuleName};
 use gateway_core::redact::redact;
-use gateway_core::reference::{Bases, Target};
+use gateway_core::reference::Bases;
 use gateway_core::rewrite::rebase;
 use gateway_core::scope::ScopeGrant;
 use time::OffsetDateTime;
@@ -66,20 +67,10 @@ pub(crate) struct Shown {
     pub(crate) decision: Decision,
     /// The elements that were there and are not any more, with the rules that removed them.
     pub(crate) removed: Vec<(String, RuleName)>,
-    /// Whether hidden targets were taken out of a Provenance.
-    pub(crate) targets_dropped: bool,
+    /// Whether hidden targets were taken out of a Provenance, or hidden members out of a Group.
+    pub(crate) parts_dropped: bool,
     /// Of these, the ones that Consent hides.
-    pub(crate) hidden_targets: Vec<HiddenTarget>,
-}
-
-/// A target of a Provenance that Consent hides.
-pub(crate) struct HiddenTarget {
-    /// `Type/id`.
-    pub(crate) name: String,
-    /// The patients whose Consents hide it.
-    pub(crate) owners: Vec<PatientId>,
-    /// Why.
-    pub(crate) reasons: Vec<Reason>,
+    pub(crate) hidden_parts: Vec<HiddenPart>,
 }
 
 /// Whom Consent, or a limit, kept something back of.
@@ -88,33 +79,6 @@ pub(crate) struct Withheld {
     pub(crate) owners: Vec<PatientId>,
     /// Why.
     pub(crate) reasons: Vec<Reason>,
-}
-
-/// What [`Judge::decide_all`] answers for one resource.
-pub(crate) struct Ruling {
-    /// The decision.
-    pub(crate) decision: Decision,
-    /// Whose the resource is.
-    pub(crate) owners: Vec<PatientId>,
-    /// For a Provenance, the targets that the caller may see.
-    visible_targets: Option<BTreeSet<String>>,
-    hidden_targets: Vec<HiddenTarget>,
-}
-
-impl Ruling {
-    pub(crate) fn permits(&self) -> bool {
-        self.decision.effect() == Effect::Permit
-    }
-
-    /// Why the patients answered as they did.
-    pub(crate) fn reasons(&self) -> Vec<Reason> {
-        reasons(&self.decision)
-    }
-
-    /// The owners whose own Consents refused.
-    pub(crate) fn refusing_owners(&self) -> Vec<PatientId> {
-        refusing_owners(&self.decision)
-    }
 }
 
 impl Judge {
@@ -224,19 +188,17 @@ impl Judge {
         questions: &[(&ResourceFacts, Action)],
         decide: impl Fn(&Session<'_>, Action, &ResourceFacts) -> Decision,
     ) -> Result<Vec<Ruling>, Problem> {
-        let mut resolved = Vec::with_capacity(questions.len());
         let others = self.others(questions).await?;
-        for (facts, action) in questions {
-            resolved.push(self.resolve(facts, *action, &others));
-        }
-        let targets = others.by_name.values().flat_map(|facts| patients(&facts.owners));
-        let patients: BTreeSet<PatientId> =
-            resolved.iter().flat_map(|r| patients(&r.facts.owners)).chain(targets).cloned().collect();
-        let facts = self.facts.of(&self.caller, &patients).await?;
+        let resolved: Vec<(Resolved, Action)> =
+            questions.iter().map(|(facts, action)| (Resolved::of(facts, &others), *action)).collect();
+        let holders: Vec<Resolved> = others.by_name.values().map(|facts| Resolved::of(facts, &others)).collect();
+        let asked = resolved.iter().map(|(resource, _)| resource).chain(&holders);
+        let patients: BTreeSet<PatientId> = asked.flat_map(Resolved::patients).collect();
+        let facts = self.facts.of(&self.caller, &patients, self.policy.settings().patient_links).await?;
         let session = Session::open(&self.caller, &facts, &self.policy, self.now);
-        let timed = |resource| {
+        let timed = |(resource, action)| {
             let begun = Instant::now();
-            let ruling = rule(resource, &others, |action, facts| decide(&session, action, facts));
+            let ruling = rule(resource, action, &others, |action, facts| decide(&session, action, facts));
             self.facts.metrics.decision_time(begun.elapsed());
             let too_many = |reason: &Reason| reason.rule == RuleName::ConsentsTooMany;
             if ruling.decision.reasons().iter().any(too_many) {
@@ -252,42 +214,19 @@ impl Judge {
         let mut names = BTreeSet::new();
         let mut found = Others::default();
         for (facts, _) in questions {
-            match (&facts.owners, &facts.id) {
-                (Owners::ByReference(references), _) => names.extend(references.iter().cloned()),
-                (Owners::Unknown(NoOwner::Absent), Some(id)) if facts.resource_type.as_str() == "Binary" => {
+            match lacking(facts) {
+                Lacking::Named(holders) => names.extend(holders.iter().cloned()),
+                Lacking::Referrers(id) => {
                     let referrers = self.facts.resources.referrers_of_binary(id).await?;
-                    found.referrers.insert(id.clone(), referrers);
+                    found.referrers.insert(id.to_owned(), referrers);
                 }
-                (Owners::Patients(_) | Owners::Universal | Owners::Unknown(_), _) => {}
+                Lacking::Nothing => {}
             }
         }
         if !names.is_empty() {
             found.by_name = self.facts.resources.facts_of(&names).await?;
         }
         Ok(found)
-    }
-
-    /// Puts owners in the place of references to their holders.
-    fn resolve(&self, facts: &ResourceFacts, action: Action, others: &Others) -> Resolved {
-        let mut facts = facts.clone();
-        let mut targets = None;
-        match &facts.owners {
-            Owners::ByReference(references) if facts.resource_type.as_str() == "Provenance" => {
-                targets = Some(references.clone());
-            }
-            Owners::ByReference(references) => {
-                let holders: Vec<Option<&ResourceFacts>> =
-                    references.iter().map(|name| others.by_name.get(name)).collect();
-                facts.owners = union(holders);
-            }
-            Owners::Unknown(NoOwner::Absent) if facts.resource_type.as_str() == "Binary" => {
-                // ALL patients of ALL DocumentReferences that point to it; none points: unknown (CONSENT.md, "Binary").
-                let referrers = facts.id.as_ref().and_then(|id| others.referrers.get(id));
-                facts.owners = union(referrers.into_iter().flatten().map(Some).collect());
-            }
-            Owners::Patients(_) | Owners::Universal | Owners::Unknown(_) => {}
-        }
-        Resolved { facts, action, targets }
     }
 
     fn cut(&self, subject: &Subject<'_>, ruling: Ruling) -> Result<Judged, Problem> {
@@ -298,9 +237,10 @@ impl Judge {
         let removed = redact(subject.resource, permit.redactions(), &mut edits)
             .map_err(|_| Problem::Unfilterable("redaction-failed"))?;
         rebase(subject.resource, &self.bases().upstream, &self.bases().public, &mut edits);
-        let targets_dropped = match &ruling.visible_targets {
-            Some(visible) => self.drop_targets(subject.resource, visible, &mut edits)?,
-            None => false,
+        let parts_dropped = match ruling.drop_hidden(subject.resource, self.bases(), &mut edits) {
+            Removal::Untouched => false,
+            Removal::Some => true,
+            Removal::Emptied => return Err(Problem::Unfilterable("redaction-failed")),
         };
         let bytes = edits
             .apply_within(subject.source, subject.resource.span())
@@ -317,98 +257,8 @@ impl Judge {
             owners: ruling.owners,
             decision: ruling.decision,
             removed,
-            targets_dropped,
-            hidden_targets: ruling.hidden_targets,
+            parts_dropped,
+            hidden_parts: ruling.hidden,
         })))
     }
-
-    /// Takes the targets of a Provenance that the caller may not see out of it; whether there were any.
-    fn drop_targets(
-        &self,
-        provenance: Value<'_>,
-        visible: &BTreeSet<String>,
-        edits: &mut Edits,
-    ) -> Result<bool, Problem> {
-        let Some(targets) = provenance.get("target") else { return Ok(false) };
-        let hidden = |target: &Value<'_>| {
-            let name = target.str_at("reference").and_then(|text| Target::parse(&text, self.bases()).normalised());
-            name.is_none_or(|name| !visible.contains(&name))
-        };
-        match edits.remove_children(targets, hidden) {
-            Removal::Untouched => Ok(false),
-            Removal::Some => Ok(true),
-            Removal::Emptied => Err(Problem::Unfilterable("redaction-failed")),
-        }
-    }
-}
-
-/// The facts of other resources that ownership hangs on.
-#[derive(Default)]
-struct Others {
-    by_name: BTreeMap<String, ResourceFacts>,
-    /// By id of a Binary: the DocumentReferences that point to it.
-    referrers: BTreeMap<String, Vec<ResourceFacts>>,
-}
-
-struct Resolved {
-    facts: ResourceFacts,
-    action: Action,
-    targets: Option<Vec<String>>,
-}
-
-fn rule(mut resource: Resolved, others: &Others, decide: impl Fn(Action, &ResourceFacts) -> Decision) -> Ruling {
-    let mut visible_targets = None;
-    let mut hidden_targets = Vec::new();
-    if let Some(targets) = &resource.targets {
-        let (mut names, mut visible) = (BTreeSet::new(), Vec::new());
-        for (name, target) in targets.iter().filter_map(|name| Some((name, others.by_name.get(name)?))) {
-            let decision = decide(resource.action, target);
-            if decision.effect() == Effect::Permit {
-                names.insert(name.clone());
-                visible.push(Some(target));
-            } else {
-                let (owners, reasons) = (refusing_owners(&decision), reasons(&decision));
-                hidden_targets.push(HiddenTarget { name: name.clone(), owners, reasons });
-            }
-        }
-        visible_targets = Some(names);
-        resource.facts.owners = union(visible);
-    }
-    let decision = decide(resource.action, &resource.facts);
-    let owners = patients(&resource.facts.owners).cloned().collect();
-    Ruling { decision, owners, visible_targets, hidden_targets }
-}
-
-fn reasons(decision: &Decision) -> Vec<Reason> {
-    decision.patients().iter().flat_map(|row| row.reasons.clone()).collect()
-}
-
-fn refusing_owners(decision: &Decision) -> Vec<PatientId> {
-    let rows = decision.patients().iter().filter(|row| row.effect == Effect::Deny);
-    rows.map(|row| row.patient.clone()).collect()
-}
-
-fn patients(owners: &Owners) -> impl Iterator<Item = &PatientId> {
-    let patients: &[PatientId] = match owners {
-        Owners::Patients(patients) => patients,
-        Owners::Universal | Owners::ByReference(_) | Owners::Unknown(_) => &[],
-    };
-    patients.iter()
-}
-
-/// Everybody who owns any of them; unknown where one is missing or unknown itself, universal where all are.
-fn union(holders: Vec<Option<&ResourceFacts>>) -> Owners {
-    let mut all = BTreeSet::new();
-    if holders.is_empty() {
-        return Owners::Unknown(NoOwner::Absent);
-    }
-    for holder in holders {
-        match holder.map(|facts| &facts.owners) {
-            Some(Owners::Patients(patients)) => all.extend(patients.iter().cloned()),
-            Some(Owners::Universal) => {}
-            Some(Owners::Unknown(why)) => return Owners::Unknown(*why),
-            Some(Owners::ByReference(_)) | None => return Owners::Unknown(NoOwner::Absent),
-        }
-    }
-    if all.is_empty() { Owners::Universal } else { Owners::Patients(all.into_iter().collect()) }
 }

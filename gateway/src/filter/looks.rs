@@ -83,9 +83,14 @@ impl Looks {
         })
     }
 
-    /// Whether a Provenance may have been found by another target than those that were left in it.
-    pub(super) fn at_other_targets(&self, provenance: &[u8], bases: &Bases) -> bool {
-        let Ok(doc) = Doc::parse(provenance) else { return true };
+    /// Whether a Provenance may have been found by another target, or a Group by another member, than those that were left
+    /// in it.
+    pub(super) fn at_other_parts(&self, shown: &[u8], bases: &Bases) -> bool {
+        let Ok(doc) = Doc::parse(shown) else { return true };
+        if doc.root().str_at("resourceType").as_deref() == Some("Group") {
+            let of_the_group = ["actual", "code", "identifier", "managing-entity", "name", "type"];
+            return self.names.iter().any(|name| !of_the_group.contains(&name.as_str()));
+        }
         let targets = doc.root().get("target").into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
         let left: Vec<Option<String>> = targets
             .map(|target| Target::parse(&target.str_at("reference").unwrap_or_default(), bases).normalised())

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_core::consent::{Consent, Unusable, Why, r4};
+use gateway_core::consent::{Consent, Unusable, Why, r4, r5};
 use gateway_core::decide::PatientConsents;
 use gateway_core::json::Value;
 use gateway_core::owner::PatientId;
 use gateway_core::reference::{Bases, Target};
+use gateway_core::version::FhirVersion;
 
 use super::kept::Kept;
 use super::resources::{NoFacts, each_resource, percent_encode};
@@ -124,10 +125,10 @@ impl ConsentSource {
         let mut found: BTreeMap<PatientId, Vec<Result<Consent, Unusable>>> =
             patients.iter().map(|patient| (patient.clone(), Vec::new())).collect();
         each_resource(&self.upstream, &target, |resource| {
-            match self.whose(resource) {
+            match whose(resource, &self.bases) {
                 Some(patient) => {
                     if let Some(consents) = found.get_mut(&patient) {
-                        consents.push(read(resource));
+                        consents.push(read(resource, FhirVersion::R4));
                     }
                 }
                 // It answers a query for these patients and does not say whose it is: it may be any of theirs.
@@ -149,24 +150,57 @@ impl ConsentSource {
         .await?;
         Ok(found.into_iter().map(|(patient, consents)| (patient, PatientConsents::Recorded(consents.into()))).collect())
     }
+}
 
-    fn whose(&self, consent: Value<'_>) -> Option<PatientId> {
-        let reference = consent.get("patient")?.str_at("reference")?;
-        match Target::parse(&reference, &self.bases) {
-            Target::Local { rtype, id, .. } if rtype.as_str() == "Patient" => PatientId::parse(&id).ok(),
-            Target::Local { .. } | Target::Fragment(_) | Target::Foreign(_) | Target::Malformed => None,
-        }
+/// The patient whom a Consent is about; `None` where it does not name one of this server's.
+pub(crate) fn whose(consent: Value<'_>, bases: &Bases) -> Option<PatientId> {
+    let named = consent.get("patient").or_else(|| consent.get("subject"))?;
+    match Target::parse(&named.str_at("reference")?, bases) {
+        Target::Local { rtype, id, .. } if rtype.as_str() == "Patient" => PatientId::parse(&id).ok(),
+        Target::Local { .. } | Target::Fragment(_) | Target::Foreign(_) | Target::Malformed => None,
     }
 }
 
 /// Both readers must accept it: fhirbolt's typed R4 model, then the strict one that gives it its meaning (ADR 0011).
-fn read(resource: Value<'_>) -> Result<Consent, Unusable> {
+///
+/// R4B has the Consent of R4. There is no typed model of R5 here: its strict reader reads alone.
+pub(crate) fn read(resource: Value<'_>, version: FhirVersion) -> Result<Consent, Unusable> {
     let value: serde_json::Value = serde_json::from_slice(resource.raw()).map_err(|_| not_a_consent(None))?;
+    if version == FhirVersion::R5 {
+        return r5::read(&value);
+    }
     let consent = r4::read(&value)?;
-    match fhir_profiles::consent::check_r4(resource.raw_str()) {
+    match fhir_profiles::consent::check_r4(&with_the_tolerated(value).to_string()) {
         Ok(()) => Ok(consent),
         Err(_) => Err(not_a_consent(Some(&consent))),
     }
+}
+
+/// The Consent with `category` and `provision.actor.role`, where it lacks them. FHIR requires both; but no decision reads
+/// the first, and the second absent is the recipient (CONSENT.md, "Actors").
+fn with_the_tolerated(mut consent: serde_json::Value) -> serde_json::Value {
+    let unstated = || serde_json::json!({"text": "unstated"});
+    let mut open = Vec::new();
+    if let Some(members) = consent.as_object_mut() {
+        members.entry("category").or_insert_with(|| serde_json::json!([unstated()]));
+        open.extend(members.get_mut("provision"));
+    }
+    while let Some(provision) = open.pop() {
+        let Some(members) = provision.as_object_mut() else { continue };
+        for (name, value) in members {
+            let items = value.as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+            match name.as_str() {
+                "provision" => open.extend(items),
+                "actor" => {
+                    for actor in items.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+                        actor.entry("role").or_insert_with(unstated);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    consent
 }
 
 fn not_a_consent(consent: Option<&Consent>) -> Unusable {

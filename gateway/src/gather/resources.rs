@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gateway_core::decide::{PatientLinksFound, linked_patients};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::{Doc, Value};
+use gateway_core::owner::PatientId;
 use gateway_core::reference::Bases;
 
 use crate::forward::{Upstream, UpstreamError};
 use crate::problem::Problem;
 
+/// Links from Patient to Patient that are followed.
+const MOST_LINKS: usize = 8;
 /// Ids in one query; keeps the URL under 4 KiB.
 const BATCH: usize = 40;
 /// Bytes of one answer to a query for facts.
@@ -51,6 +55,43 @@ impl ResourceSource {
         }
         found.retain(|name, _| names.contains(name));
         Ok(found)
+    }
+
+    /// Which Patients are the same person as these.
+    ///
+    /// # Errors
+    /// [`Problem::NoFacts`] where they cannot all be had: a link that is not known may lead to a Consent that denies.
+    pub async fn links_of(&self, patients: &BTreeSet<PatientId>) -> Result<PatientLinksFound, Problem> {
+        let mut links = PatientLinksFound::default();
+        let mut known = patients.clone();
+        let mut open: Vec<PatientId> = patients.iter().cloned().collect();
+        for _ in 0..MOST_LINKS {
+            if open.is_empty() {
+                return Ok(links);
+            }
+            let mut found = Vec::new();
+            for batch in std::mem::take(&mut open).chunks(BATCH) {
+                let ids: Vec<&str> = batch.iter().map(PatientId::as_str).collect();
+                let names: Vec<String> = batch.iter().map(|patient| percent_encode(&patient.reference())).collect();
+                let queries = [format!("_id={}", ids.join(",")), format!("link={}", names.join(","))];
+                for query in queries {
+                    each_resource(&self.upstream, &format!("Patient?{query}&_count=200"), |patient| {
+                        let Some(own) = patient.str_at("id").and_then(|id| PatientId::parse(&id).ok()) else {
+                            return Err(NoFacts::Unreadable);
+                        };
+                        for other in linked_patients(patient, &self.bases) {
+                            links.link(&own, &other);
+                            found.push(other);
+                        }
+                        found.push(own);
+                        Ok(())
+                    })
+                    .await?;
+                }
+            }
+            open.extend(found.into_iter().filter(|patient| known.insert(patient.clone())));
+        }
+        if open.is_empty() { Ok(links) } else { Err(NoFacts::TooMany.into()) }
     }
 
     /// The facts of a resource that is too large to be read, as far as its summary tells them (FHIR R4 §3.1.1.5.9):

@@ -146,5 +146,5 @@ pub(super) fn guard(before: &ResourceFacts, after: &ResourceFacts) -> Result<(),
 
 /// Whether something was taken out of the image before it was shown.
 fn is_cut(judged: Option<&Judged>) -> bool {
-    matches!(judged, Some(Judged::Shown(shown)) if shown.targets_dropped || !shown.removed.is_empty())
+    matches!(judged, Some(Judged::Shown(shown)) if shown.parts_dropped || !shown.removed.is_empty())
 }

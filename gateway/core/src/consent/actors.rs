@@ -3,7 +3,9 @@
 //! Practitioner → PractitionerRole → Organization (`partOf`) → CareTeam → Group (CONSENT.md, "Consent"). An Organization
 //! covers its parts, not its parents, so membership is followed upwards from the caller only.
 
-use std::collections::BTreeMap;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
@@ -23,6 +25,9 @@ pub struct Memberships {
     pub edges: Vec<Membership>,
     /// Which identifiers the resources bear.
     pub identities: Vec<Identity>,
+    /// The CareTeams and Groups (`Type/id`) that were looked at, where any other one is unknown: it may be missing, and
+    /// with it who belongs to it. `None` where it was asked which of all there are the caller belongs to.
+    pub listed: Option<BTreeSet<String>>,
 }
 
 /// One step from a member to what it is a member of: a Practitioner to its PractitionerRole, that to its Organization
@@ -60,16 +65,22 @@ pub struct Identities {
     known: BTreeMap<ActorRef, Truth>,
     /// Whether what is not in `known` is certainly not the caller.
     closed: bool,
+    /// As [`Memberships::listed`].
+    listed: Option<BTreeSet<String>>,
 }
 
 impl Identities {
     /// Follows the caller's identities through the memberships that count at `now`.
     pub fn of(caller: &Caller, memberships: &Memberships, bases: &Bases, zone: &Zone, now: OffsetDateTime) -> Self {
-        let mut identities = Self { known: BTreeMap::new(), closed: memberships.resolved };
+        let mut identities =
+            Self { known: BTreeMap::new(), closed: memberships.resolved, listed: memberships.listed.clone() };
         let mut open: Vec<(ActorRef, Truth)> = Vec::new();
-        for identity in caller.identities() {
+        let certain = caller.identities().map(|identity| (identity, Truth::True));
+        // In another part than the recipient's: whether that is who asks is unknown.
+        let otherwise = caller.other_parts.iter().map(|identity| (identity, Truth::Unknown));
+        for (identity, truth) in certain.chain(otherwise) {
             match normalised(identity, bases) {
-                Some(actor) => open.push((actor, Truth::True)),
+                Some(actor) => open.push((actor, truth)),
                 // An identity that can be compared with nothing could be anybody.
                 None => identities.closed = false,
             }
@@ -90,6 +101,7 @@ impl Identities {
         // An identifier that belongs to no known resource could belong to any.
         let identified = |actor: &ActorRef| match actor {
             ActorRef::Reference(_) => true,
+            ActorRef::Identifier { system, .. } if system.as_deref() == Some(take::PARTICIPATION) => true,
             ActorRef::Identifier { .. } => steps.iter().any(|(from, _, _)| from == actor),
         };
         if !identities.known.keys().all(identified) {
@@ -112,7 +124,14 @@ impl Identities {
         if let Some(truth) = self.known.get(&actor) {
             return *truth;
         }
-        if self.closed || self.is_another_individual(&actor) { Truth::False } else { Truth::Unknown }
+        let excluded = self.closed && !self.is_unlisted(&actor);
+        if excluded || self.is_another_individual(&actor) { Truth::False } else { Truth::Unknown }
+    }
+
+    /// Whether it cannot be known who belongs to it, because it was not among what was looked at.
+    fn is_unlisted(&self, actor: &ActorRef) -> bool {
+        let (Some(listed), ActorRef::Reference(reference)) = (&self.listed, actor) else { return false };
+        matches!(reference.split('/').next(), Some("CareTeam" | "Group")) && !listed.contains(reference)
     }
 
     /// Whether the caller is for certain an individual of the actor's type, and this is another one.

@@ -39,6 +39,7 @@ pub fn counts(consent: &Consent, now: OffsetDateTime, settings: &ConsentSettings
             let in_scope = match scope {
                 Scope::PatientPrivacy => true,
                 Scope::Research => settings.research,
+                Scope::Categories(categories) => !settings.ignores(categories),
             };
             in_scope && any_in_period(root, &Effective::default(), now, settings)
         }
@@ -58,7 +59,9 @@ fn any_in_period(
 
 /// What a Consent answers; `None` = not applicable.
 pub fn evaluate(consent: &Consent, inquiry: &Inquiry<'_>) -> Option<Answer> {
-    let Body::Active { root, .. } = &consent.body else { return None };
+    let Body::Active { root, scope } = &consent.body else { return None };
+    let newer_types = matches!(scope, Scope::Categories(_));
+    let inquiry = &Inquiry { newer_types, ..*inquiry };
     let mut matching = Vec::new();
     collect(root, &Effective::default(), inquiry, &mut Vec::new(), &mut matching);
     let deepest = matching.iter().map(|answer| answer.depth).max()?;
@@ -68,7 +71,15 @@ pub fn evaluate(consent: &Consent, inquiry: &Inquiry<'_>) -> Option<Answer> {
         matching.retain(|answer| answer.stated == most);
     }
     let deny = matching.iter().position(|answer| answer.effect == Effect::Deny);
-    matching.into_iter().nth(deny.unwrap_or(0))
+    let mut answer = matching.into_iter().nth(deny.unwrap_or(0))?;
+    if let Scope::Categories(_) = scope {
+        // The root of R5 is `decision`, and its provisions stand beside it.
+        answer.provision = match answer.provision.strip_prefix("provision.") {
+            Some(below) => below.to_owned(),
+            None => "decision".to_owned(),
+        };
+    }
+    Some(answer)
 }
 
 /// Adds every provision of the tree that matches; `at` are the indices that lead to it, one for each level.

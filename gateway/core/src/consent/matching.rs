@@ -24,12 +24,12 @@ use crate::resource_type::ResourceType;
 /// `consentaction`.
 const ACTIONS: &str = "http://terminology.hl7.org/CodeSystem/consentaction";
 /// `provision.class` of a resource type, with the names that FHIR has given this code system.
-const RESOURCE_TYPES: &[&str] =
+pub(crate) const RESOURCE_TYPES: &[&str] =
     &["http://hl7.org/fhir/resource-types", "http://hl7.org/fhir/fhir-types", "http://hl7.org/fhir/data-types"];
 /// `provision.class` of a profile.
-const URIS: &str = "urn:ietf:rfc:3986";
+pub(crate) const URIS: &str = "urn:ietf:rfc:3986";
 /// The types that may hold or stand for a document, so that a document class may be true of them without being stated.
-const DOCUMENTS: &[&str] =
+pub(crate) const DOCUMENT_CLASSES: &[&str] =
     &["Binary", "Bundle", "Composition", "DiagnosticReport", "DocumentManifest", "DocumentReference", "Media"];
 
 /// One question as a Consent sees it: with one purpose, or an unknown one.
@@ -43,6 +43,8 @@ pub struct Inquiry<'a> {
     pub resource: &'a ResourceFacts,
     /// Its labels, or those of one of its elements.
     pub labels: &'a Labels,
+    /// Whether the Consent is of R5, so that it may name types that R4 does not have.
+    pub newer_types: bool,
     /// What for; `None` = unknown.
     pub purpose: Option<&'a Coding>,
     /// When.
@@ -64,6 +66,7 @@ pub struct Effective<'a> {
     security_labels: Option<&'a [Coding]>,
     purposes: Option<&'a [Coding]>,
     classes: Option<&'a [Coding]>,
+    document_types: Option<&'a [Coding]>,
     codes: Option<&'a [Concept]>,
     data_period: Option<&'a Period>,
     data: Option<&'a [Data]>,
@@ -74,8 +77,18 @@ impl<'a> Effective<'a> {
     /// What holds for `provision` under this parent: what it states replaces, what it does not state is inherited.
     #[must_use]
     pub fn under(&self, provision: &'a Provision) -> Self {
-        let Constraints { period, actors, actions, security_labels, purposes, classes, codes, data_period, data } =
-            &provision.constraints;
+        let Constraints {
+            period,
+            actors,
+            actions,
+            security_labels,
+            purposes,
+            classes,
+            document_types,
+            codes,
+            data_period,
+            data,
+        } = &provision.constraints;
         Self {
             period: period.as_ref().or(self.period),
             actors: actors.as_deref().or(self.actors),
@@ -83,6 +96,7 @@ impl<'a> Effective<'a> {
             security_labels: security_labels.as_deref().or(self.security_labels),
             purposes: purposes.as_deref().or(self.purposes),
             classes: classes.as_deref().or(self.classes),
+            document_types: document_types.as_deref().or(self.document_types),
             codes: codes.as_deref().or(self.codes),
             data_period: data_period.as_ref().or(self.data_period),
             data: data.as_deref().or(self.data),
@@ -108,7 +122,8 @@ impl<'a> Effective<'a> {
             (Element::Action, self.actions.map(|actions| action(actions, inquiry.action))),
             (Element::SecurityLabel, self.security_labels.map(|labels| security_label(labels, inquiry, effect))),
             (Element::Purpose, self.purposes.map(|purposes| purpose(purposes, inquiry.purpose))),
-            (Element::Class, self.classes.map(|classes| class(classes, inquiry.resource))),
+            (Element::Class, self.classes.map(|classes| class(classes, inquiry))),
+            (Element::DocumentType, self.document_types.map(|types| class(types, inquiry))),
             (Element::Code, self.codes.map(|codes| code(codes, inquiry.resource))),
             (Element::DataPeriod, self.data_period.map(|period| data_period(period, inquiry))),
             (Element::Data, self.data.map(|data| data_relation(data, inquiry))),
@@ -165,9 +180,14 @@ fn purpose(stated: &[Coding], asked: Option<&Coding>) -> Truth {
 }
 
 /// A resource type, a profile or a document class.
-fn class(stated: &[Coding], resource: &ResourceFacts) -> Truth {
+fn class(stated: &[Coding], inquiry: &Inquiry<'_>) -> Truth {
+    let resource = inquiry.resource;
+    let named = |code: &str| match inquiry.newer_types {
+        true => ResourceType::parse_any(code),
+        false => ResourceType::parse(code),
+    };
     Truth::any(stated.iter().map(|class| match class.system.as_deref() {
-        Some(system) if RESOURCE_TYPES.contains(&system) => match class.code.parse::<ResourceType>() {
+        Some(system) if RESOURCE_TYPES.contains(&system) => match named(&class.code) {
             Ok(resource_type) => Truth::from(resource_type == resource.resource_type),
             Err(_) => Truth::Unknown,
         },
@@ -190,7 +210,7 @@ fn same_profile(claimed: &str, stated: &str) -> bool {
 /// document, or states other LOINC types.
 fn document_class(class: &Coding, resource: &ResourceFacts) -> Truth {
     let typed = resource.document_types.iter().any(|coding| coding.system == class.system);
-    let may_be_document = DOCUMENTS.contains(&resource.resource_type.as_str());
+    let may_be_document = DOCUMENT_CLASSES.contains(&resource.resource_type.as_str());
     if typed || !may_be_document { Truth::False } else { Truth::Unknown }
 }
 

@@ -1,7 +1,7 @@
 //! Consents: one internal model for every FHIR version, strict readers into it, and what a Consent answers to a
 //! question.
 //!
-//! read ([`r4`]) → match ([`matching`]) → evaluate ([`evaluate`]) → combine ([`combine`]); CONSENT.md, "Consent" and
+//! read ([`r4`], [`r5`]) → match ([`matching`]) → evaluate ([`evaluate`]) → combine ([`combine`]); CONSENT.md, "Consent" and
 //! "Exact answers", is the specification.
 
 pub mod actors;
@@ -10,6 +10,7 @@ pub mod dates;
 pub mod evaluate;
 pub mod matching;
 pub mod r4;
+pub mod r5;
 pub mod reference;
 pub mod truth;
 
@@ -76,13 +77,15 @@ pub enum Body {
     Dormant(Dormant),
 }
 
-/// The R4 scopes that can count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a Consent that can count is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// `patient-privacy`.
     PatientPrivacy,
     /// `research`: counts by setting.
     Research,
+    /// R5: these categories, of which one that is not ignored is enough.
+    Categories(Vec<Concept>),
 }
 
 /// Why a Consent never counts.
@@ -140,8 +143,10 @@ pub struct Constraints {
     pub security_labels: Option<Vec<Coding>>,
     /// `purpose`: what for.
     pub purposes: Option<Vec<Coding>>,
-    /// `class` (R5: `resourceType`, `documentType`): the kind of resource.
+    /// `class` (R5: `resourceType`): the kind of resource.
     pub classes: Option<Vec<Coding>>,
+    /// `documentType` (R5): the kind of document.
+    pub document_types: Option<Vec<Coding>>,
     /// `code`: the clinical codes in the resource.
     pub codes: Option<Vec<Concept>>,
     /// `dataPeriod`: when the data came about.
@@ -171,7 +176,7 @@ pub struct Data {
     pub reference: Option<String>,
 }
 
-/// `consent-data-meaning` (R4).
+/// `consent-data-meaning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
     /// The very resource.
@@ -199,8 +204,10 @@ pub enum Element {
     SecurityLabel,
     /// `purpose`
     Purpose,
-    /// `class`
+    /// `class`, or `resourceType` of R5
     Class,
+    /// `documentType`
+    DocumentType,
     /// `code`
     Code,
     /// `dataPeriod`
@@ -220,6 +227,7 @@ impl Element {
             Self::SecurityLabel => "securityLabel",
             Self::Purpose => "purpose",
             Self::Class => "class",
+            Self::DocumentType => "documentType",
             Self::Code => "code",
             Self::DataPeriod => "dataPeriod",
             Self::Data => "data",
@@ -237,6 +245,7 @@ impl Constraints {
             self.security_labels.is_some(),
             self.purposes.is_some(),
             self.classes.is_some(),
+            self.document_types.is_some(),
             self.codes.is_some(),
             self.data_period.is_some(),
             self.data.is_some(),
@@ -289,6 +298,8 @@ pub enum Why {
     ImplicitRules,
     /// A code that the element's closed set does not have.
     UnknownCode,
+    /// `expression`.
+    Expression,
     /// A nested provision does not say permit or deny.
     MissingType,
     /// A period whose end is before its start.
@@ -313,6 +324,7 @@ impl Why {
             Self::ModifierExtension => "modifier-extension",
             Self::ImplicitRules => "implicit-rules",
             Self::UnknownCode => "unknown-code",
+            Self::Expression => "expression",
             Self::MissingType => "missing-type",
             Self::BackwardPeriod => "backward-period",
             Self::OtherPatient => "other-patient",

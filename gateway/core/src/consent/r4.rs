@@ -3,7 +3,7 @@
 //! `type` is taken literally at every level. What is not understood makes the whole Consent [`Unusable`]; nothing is
 //! skipped (CONSENT.md, "Exact answers": *Not understood*).
 
-mod shape;
+pub(super) mod shape;
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ pub fn read(json: &Value) -> Result<Consent, Unusable> {
 }
 
 /// Id and version, as far as they can be read.
-fn reference_of(members: &Map<String, Value>) -> Option<ConsentRef> {
+pub(super) fn reference_of(members: &Map<String, Value>) -> Option<ConsentRef> {
     let id = members.get("id")?.as_str().filter(|id| is_fhir_id(id))?;
     let version = members.get("meta").and_then(|meta| meta.get("versionId")).and_then(Value::as_str);
     Some(ConsentRef { id: id.to_owned(), version: version.filter(|v| is_fhir_id(v)).map(str::to_owned) })
@@ -188,11 +188,11 @@ fn provision(
         let rules = BTreeSet::from([effect(code, &path)?]);
         children.push(provision(child, rules, depth.saturating_add(1), budget, &path)?);
     }
-    Ok(Provision { rules, constraints: constraints(members, path)?, extended: is_extended(members), children })
+    Ok(Provision { rules, constraints: constraints(members, "class", path)?, extended: is_extended(members), children })
 }
 
 /// Whether an extension stands in the provision or in one of its elements, nested provisions apart.
-fn is_extended(members: &Map<String, Value>) -> bool {
+pub(super) fn is_extended(members: &Map<String, Value>) -> bool {
     members.iter().any(|(name, value)| match name.as_str() {
         "provision" => false,
         "extension" => true,
@@ -208,7 +208,8 @@ fn has_extension(value: &Value) -> bool {
     }
 }
 
-fn constraints(members: &Map<String, Value>, path: &str) -> Result<Constraints, Fault> {
+/// The stated elements of a provision; `kind` is the element that names kinds of resources.
+pub(super) fn constraints(members: &Map<String, Value>, kind: &str, path: &str) -> Result<Constraints, Fault> {
     let codings = |name: &str| stated(members, name, |value| coding(value, &format!("{path}.{name}")));
     let concepts = |name: &str| stated(members, name, |value| Ok(concept(value)));
     let period = |name: &str| members.get(name).map(|value| period(value, &format!("{path}.{name}"))).transpose();
@@ -218,7 +219,8 @@ fn constraints(members: &Map<String, Value>, path: &str) -> Result<Constraints, 
         actions: concepts("action")?,
         security_labels: codings("securityLabel")?,
         purposes: codings("purpose")?,
-        classes: codings("class")?,
+        classes: codings(kind)?,
+        document_types: codings("documentType")?,
         codes: concepts("code")?,
         data_period: period("dataPeriod")?,
         data: stated(members, "data", |value| data(value, &format!("{path}.data")))?,
@@ -265,7 +267,7 @@ fn data(value: &Value, path: &str) -> Result<Data, Fault> {
     Ok(Data { meaning, reference: text_at(value.get("reference"), "reference").map(str::to_owned) })
 }
 
-fn period(value: &Value, path: &str) -> Result<Period, Fault> {
+pub(super) fn period(value: &Value, path: &str) -> Result<Period, Fault> {
     let bound = |name| value.get(name).and_then(Value::as_str).map(|text| moment(text, path)).transpose();
     let (start, end) = (bound("start")?, bound("end")?);
     let period = Period { start, end };
@@ -279,7 +281,7 @@ fn period(value: &Value, path: &str) -> Result<Period, Fault> {
     }
 }
 
-fn moment(text: &str, path: &str) -> Result<Moment, Fault> {
+pub(super) fn moment(text: &str, path: &str) -> Result<Moment, Fault> {
     Moment::parse(text).map_err(|_| Fault::new(Why::WrongType, path))
 }
 
@@ -289,7 +291,7 @@ fn coding(value: &Value, path: &str) -> Result<Coding, Fault> {
 }
 
 /// The codings of a CodeableConcept that have a code.
-fn concept(value: &Value) -> Concept {
+pub(super) fn concept(value: &Value) -> Concept {
     items(value.get("coding")).filter_map(read_coding).collect()
 }
 
@@ -298,15 +300,15 @@ fn read_coding(value: &Value) -> Option<Coding> {
     Some(Coding { system: value.get("system").and_then(Value::as_str).map(str::to_owned), code })
 }
 
-fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+pub(super) fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 
-fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name).and_then(Value::as_str)
 }
 
-fn text_at<'a>(value: Option<&'a Value>, name: &str) -> Option<&'a str> {
+pub(super) fn text_at<'a>(value: Option<&'a Value>, name: &str) -> Option<&'a str> {
     value?.get(name)?.as_str()
 }
 

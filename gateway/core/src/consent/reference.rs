@@ -30,7 +30,7 @@ pub fn normalise(reference: &str, bases: &Bases) -> Option<String> {
 
 /// The type of a normalised local reference.
 pub fn type_of(normalised: &str) -> Option<ResourceType> {
-    normalised.split_once('/')?.0.parse().ok()
+    ResourceType::parse_any(normalised.split_once('/')?.0).ok()
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use crate::consent::combine::{Applicable, combine};
 use crate::consent::evaluate::{Answer, counts, evaluate, permits};
 use crate::consent::matching::Inquiry;
 use crate::consent::reference::normalise;
+use crate::consent::truth::Truth;
 use crate::consent::{Body, Consent, Effect, Element, Rule, Unusable, Why};
 use crate::facts::ResourceFacts;
 use crate::labels::Labels;
 use crate::owner::PatientId;
-use crate::policy::{BreakGlass, NoConsent, NotUnderstood, Policy, Unlabelled};
+use crate::policy::{BreakGlass, NoConsent, NotUnderstood, PatientLinks, Policy, Unlabelled};
 use crate::purpose;
 use crate::reasons::{Reason, RuleName};
 
@@ -50,6 +51,16 @@ impl<'a> Session<'a> {
 
     pub(super) fn policy(&self) -> &'a Policy {
         self.policy
+    }
+
+    /// The Consents of the patient that were understood, as far as they could be had.
+    pub(super) fn consents_of(&self, patient: &PatientId) -> Vec<&'a Consent> {
+        let facts = self.facts;
+        let of = |one: &PatientId| match facts.patients.get(one) {
+            Some(PatientConsents::Recorded(consents)) => consents.iter().flatten().collect(),
+            Some(PatientConsents::TooMany | PatientConsents::Unavailable) | None => Vec::new(),
+        };
+        self.person(patient).iter().flat_map(of).collect()
     }
 
     /// The labels of the resource, by the setting `unlabelled`.
@@ -87,6 +98,7 @@ impl<'a> Session<'a> {
             action,
             resource,
             labels,
+            newer_types: false,
             purpose: None,
             now: self.now,
             outgoing: &self.facts.outgoing,
@@ -107,12 +119,16 @@ impl<'a> Session<'a> {
         if granted && settings.break_glass == BreakGlass::OverridesConsent {
             return (Effect::Permit, vec![Reason::of(RuleName::BreakGlassOverride)]);
         }
-        let recorded = match self.facts.patients.get(patient) {
-            Some(PatientConsents::Recorded(recorded)) => recorded,
-            Some(PatientConsents::TooMany) => return deny(Reason::of(RuleName::ConsentsTooMany)),
-            Some(PatientConsents::Unavailable) | None => return deny(Reason::of(RuleName::ConsentUnavailable)),
-        };
-        let (consents, mut reasons) = match self.counting(patient, recorded) {
+        let person = self.person(patient);
+        let mut recorded = Vec::new();
+        for one in &person {
+            match self.facts.patients.get(one) {
+                Some(PatientConsents::Recorded(consents)) => recorded.extend(consents.iter()),
+                Some(PatientConsents::TooMany) => return deny(Reason::of(RuleName::ConsentsTooMany)),
+                Some(PatientConsents::Unavailable) | None => return deny(Reason::of(RuleName::ConsentUnavailable)),
+            }
+        }
+        let (consents, mut reasons) = match self.counting(&person, &recorded) {
             Ok(counting) => counting,
             Err(reasons) => return (Effect::Deny, reasons),
         };
@@ -140,8 +156,8 @@ impl<'a> Session<'a> {
     /// The Consents that count, and what is to be said of those left out; `Err` where one is not understood.
     fn counting<'c>(
         &self,
-        patient: &PatientId,
-        recorded: &'c [Result<Consent, Unusable>],
+        person: &BTreeSet<PatientId>,
+        recorded: &[&'c Result<Consent, Unusable>],
     ) -> Result<(Vec<&'c Consent>, Vec<Reason>), Vec<Reason>> {
         let settings = self.policy.settings();
         let mut counting = Vec::new();
@@ -149,7 +165,7 @@ impl<'a> Session<'a> {
         for consent in recorded {
             match consent {
                 Ok(consent) if matches!(consent.body, Body::Dormant(_)) => {}
-                Ok(consent) if !self.is_about(consent, patient) => {
+                Ok(consent) if !self.is_about(consent, person) => {
                     let why = Unusable {
                         reference: Some(consent.reference.clone()),
                         why: Why::OtherPatient,
@@ -177,9 +193,18 @@ impl<'a> Session<'a> {
         if stop { Err(reasons) } else { Ok((counting, reasons)) }
     }
 
-    /// Whether the Consent's patient is the one whose Consents were gathered.
-    fn is_about(&self, consent: &Consent, patient: &PatientId) -> bool {
-        normalise(&consent.patient, self.policy.bases()).is_some_and(|about| about == patient.reference())
+    /// Whether the Consent's patient is one whose Consents were gathered.
+    fn is_about(&self, consent: &Consent, person: &BTreeSet<PatientId>) -> bool {
+        let about = normalise(&consent.patient, self.policy.bases());
+        about.is_some_and(|about| person.iter().any(|patient| patient.reference() == about))
+    }
+
+    /// The patient, and by setting those who are the same person.
+    fn person(&self, patient: &PatientId) -> BTreeSet<PatientId> {
+        match self.policy.settings().patient_links {
+            PatientLinks::Ignore => [patient.clone()].into(),
+            PatientLinks::Follow => self.facts.links.person(patient),
+        }
     }
 
     fn one_purpose(&self, patient: &PatientId, consents: &[&Consent], inquiry: &Inquiry<'_>) -> (Effect, Vec<Reason>) {
@@ -202,14 +227,50 @@ impl<'a> Session<'a> {
         if !consents.is_empty() {
             return deny(Reason::of(RuleName::NoConsentApplies));
         }
-        let (rule, name) = match settings.no_consent {
-            NoConsent::Deny => (Rule::Deny, RuleName::ImplicitDeny),
-            NoConsent::BasicNormal => (Rule::BasicNormal, RuleName::ImplicitBasicNormal),
-            NoConsent::AllNormal => (Rule::AllNormal, RuleName::ImplicitAllNormal),
-            NoConsent::BreakGlassOnly => (Rule::BreakGlassOnly, RuleName::ImplicitBreakGlassOnly),
-        };
-        let effect = if permits(rule, inquiry) { Effect::Permit } else { Effect::Deny };
-        (effect, vec![Reason::of(name)])
+        let policies = self.implicit(inquiry).into_iter().map(|policy| {
+            let (rule, name) = implicit_rule(policy);
+            (if permits(rule, inquiry) { Effect::Permit } else { Effect::Deny }, Reason::of(name))
+        });
+        let policies: Vec<(Effect, Reason)> = policies.collect();
+        let any_denies = policies.iter().any(|(effect, _)| *effect == Effect::Deny);
+        let effect = if any_denies { Effect::Deny } else { Effect::Permit };
+        let because = policies.into_iter().filter(|(one, _)| *one == effect).map(|(_, reason)| reason).collect();
+        (effect, because)
+    }
+
+    /// The implicit policies that may hold: the first rule that does, and those before it of which that is unknown. All
+    /// have to permit.
+    fn implicit(&self, inquiry: &Inquiry<'_>) -> Vec<NoConsent> {
+        let mut policies = Vec::new();
+        for rule in &inquiry.settings.no_consent_by {
+            let realm = rule.realms.is_empty() || rule.realms.contains(&self.caller.issuer);
+            let own_type = inquiry.resource.resource_type.as_str();
+            let of_type = rule.resource_types.is_empty() || rule.resource_types.iter().any(|name| name == own_type);
+            let purpose = match (rule.purposes.is_empty(), inquiry.purpose) {
+                (true, _) => Truth::True,
+                (false, None) => Truth::Unknown,
+                (false, Some(asked)) => Truth::any(rule.purposes.iter().map(|stated| purpose::covers(stated, asked))),
+            };
+            match Truth::from(realm && of_type).and(purpose) {
+                Truth::True => {
+                    policies.push(rule.no_consent);
+                    return policies;
+                }
+                Truth::Unknown => policies.push(rule.no_consent),
+                Truth::False => {}
+            }
+        }
+        policies.push(inquiry.settings.no_consent);
+        policies
+    }
+}
+
+fn implicit_rule(policy: NoConsent) -> (Rule, RuleName) {
+    match policy {
+        NoConsent::Deny => (Rule::Deny, RuleName::ImplicitDeny),
+        NoConsent::BasicNormal => (Rule::BasicNormal, RuleName::ImplicitBasicNormal),
+        NoConsent::AllNormal => (Rule::AllNormal, RuleName::ImplicitAllNormal),
+        NoConsent::BreakGlassOnly => (Rule::BreakGlassOnly, RuleName::ImplicitBreakGlassOnly),
     }
 }
 

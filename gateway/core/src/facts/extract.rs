@@ -14,8 +14,8 @@ use crate::resource_type::ResourceType;
 /// A JSON value that is no readable FHIR resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FactsError {
-    /// Not an object with a `resourceType` of FHIR R4.
-    #[error("not a FHIR R4 resource")]
+    /// Not an object with a `resourceType` of FHIR.
+    #[error("not a FHIR resource")]
     NotAResource,
     /// `id`, `meta` or a member of `meta` is not of its FHIR type.
     #[error("malformed {0}")]
@@ -59,7 +59,7 @@ impl ResourceFacts {
 
 /// The type of a JSON value that is a resource.
 pub(crate) fn type_of(value: Value<'_>) -> Option<ResourceType> {
-    ResourceType::parse(&value.str_at("resourceType")?).ok()
+    ResourceType::parse_any(&value.str_at("resourceType")?).ok()
 }
 
 fn text_at(object: Value<'_>, key: &str, name: &'static str) -> Result<Option<String>, FactsError> {

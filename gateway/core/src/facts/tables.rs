@@ -1,4 +1,4 @@
-//! Which elements of a resource are its dates and its authors (FHIR R4).
+//! Which elements of a resource are its dates and its authors (FHIR R4; where R5 differs, both).
 
 use super::DateKind::{self, Authored, Effective, Occurrence, Onset, Performed, Recorded};
 use crate::resource_type::ResourceType;
@@ -14,6 +14,10 @@ pub(super) fn date_kind(rtype: ResourceType, member: &str) -> Option<DateKind> {
         ("occurrenceDateTime" | "occurrencePeriod" | "occurrenceTiming" | "started" | "billablePeriod", _) => {
             Occurrence
         }
+        ("occurredDateTime" | "occurredPeriod", _) => Occurrence,
+        // R5 spells it so in MedicationAdministration.
+        ("occurenceDateTime" | "occurencePeriod" | "occurenceTiming", _) => Occurrence,
+        ("actualPeriod", "Encounter") => Performed,
         ("onsetDateTime" | "onsetPeriod" | "identifiedDateTime" | "identifiedPeriod", _) => Onset,
         ("performedDateTime" | "performedPeriod" | "period" | "servicePeriod" | "startDate", _) => Performed,
         ("timingDateTime" | "timingPeriod" | "timingTiming" | "createdDateTime" | "createdPeriod", _) => Performed,
@@ -27,7 +31,7 @@ pub(super) fn date_kind(rtype: ResourceType, member: &str) -> Option<DateKind> {
 pub(super) fn author_paths(rtype: ResourceType) -> &'static [&'static str] {
     match rtype.as_str() {
         "AdverseEvent" => &["recorder"],
-        "AllergyIntolerance" | "Condition" => &["recorder", "asserter"],
+        "AllergyIntolerance" | "Condition" => &["recorder", "asserter", "participant.actor"],
         "AuditEvent" => &["agent.who"],
         "Basic" | "Composition" | "DetectedIssue" | "DocumentManifest" | "DocumentReference" | "Flag"
         | "RequestGroup" => &["author"],
@@ -40,7 +44,7 @@ pub(super) fn author_paths(rtype: ResourceType) -> &'static [&'static str] {
         "Contract" => &["author"],
         "DeviceUseStatement" | "List" => &["source"],
         "DiagnosticReport" => &["performer", "resultsInterpreter"],
-        "Encounter" => &["participant.individual"],
+        "Encounter" => &["participant.individual", "participant.actor"],
         "EpisodeOfCare" => &["careManager", "managingOrganization"],
         "Goal" => &["expressedBy"],
         "GuidanceResponse" | "ImmunizationRecommendation" => &["performer", "authority"],

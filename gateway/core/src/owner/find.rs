@@ -57,7 +57,7 @@ impl Found {
 
     fn resource(&mut self, resource: Value<'_>, bases: &Bases, place: Place) -> Result<(), NoOwner> {
         let name = resource.str_at("resourceType").ok_or(NoOwner::Unreadable)?;
-        let rtype = ResourceType::parse(&name).map_err(|_| NoOwner::Unreadable)?;
+        let rtype = ResourceType::parse_any(&name).map_err(|_| NoOwner::Unreadable)?;
         match owner_rule(rtype) {
             OwnerRule::SelfPatient if place == Place::Contained => return Err(NoOwner::Contained),
             OwnerRule::SelfPatient => {
@@ -66,6 +66,13 @@ impl Found {
             }
             OwnerRule::Paths(paths) => {
                 let own = Self::along(paths, resource, bases)?;
+                if own.is_empty() && place == Place::Itself {
+                    return Err(NoOwner::Absent);
+                }
+                self.add(own);
+            }
+            OwnerRule::PatientsAt(paths) => {
+                let own = Self::patients_along(paths, resource, bases)?;
                 if own.is_empty() && place == Place::Itself {
                     return Err(NoOwner::Absent);
                 }
@@ -140,6 +147,23 @@ impl Found {
         Ok(own)
     }
 
+    /// As [`Found::along`], but who is known to be no patient is passed over.
+    fn patients_along(paths: &[&str], resource: Value<'_>, bases: &Bases) -> Result<Found, NoOwner> {
+        let mut own = Found::default();
+        for reference in paths.iter().flat_map(|path| at_path(resource, path)) {
+            let literal = reference.str_at("reference");
+            let rtype = match literal.as_deref().map(|literal| Target::parse(literal, bases)) {
+                Some(Target::Local { rtype, .. }) => Some(rtype),
+                Some(target) => target.foreign_type(),
+                None => reference.str_at("type").and_then(|name| ResourceType::parse_any(&name).ok()),
+            };
+            if rtype.is_none_or(|rtype| rtype == ResourceType::PATIENT) {
+                own.reference(reference, bases)?;
+            }
+        }
+        Ok(own)
+    }
+
     /// One Reference at an owner path.
     fn reference(&mut self, reference: Value<'_>, bases: &Bases) -> Result<(), NoOwner> {
         if !reference.is_object() {
@@ -147,7 +171,7 @@ impl Found {
         }
         let Some(literal) = reference.get("reference") else {
             // A logical reference may say of which type its target is.
-            let stated = reference.str_at("type").and_then(|name| ResourceType::parse(&name).ok());
+            let stated = reference.str_at("type").and_then(|name| ResourceType::parse_any(&name).ok());
             return self.universal_or(stated, NoOwner::Logical);
         };
         let target = Target::parse(&literal.as_str().ok_or(NoOwner::Malformed)?, bases);

@@ -1,4 +1,6 @@
-//! The table: where each R4 type names the patients whose data it is.
+//! The table: where each type names the patients whose data it is.
+//!
+//! Where R5 names an owner otherwise than R4 both elements stand: no version has both, and an owner more refuses more.
 
 use crate::resource_type::ResourceType;
 
@@ -9,6 +11,8 @@ pub enum OwnerRule {
     SelfPatient,
     /// The patients referred to at these element paths; other owned types there are resolved by reference.
     Paths(&'static [&'static str]),
+    /// The patients referred to at these element paths, and nobody else there; at least one.
+    PatientsAt(&'static [&'static str]),
     /// As `Paths`, but where every reference leads to a universal type the resource is universal too.
     PathsOrUniversal(&'static [&'static str]),
     /// Patients at these paths own it; where there is none it is universal.
@@ -21,15 +25,19 @@ pub enum OwnerRule {
     None,
 }
 
-use OwnerRule::{Inside, None as Nobody, Paths, PathsOrUniversal, SelfPatient, Universal, UniversalUnless};
+use OwnerRule::{Inside, None as Nobody, Paths, PathsOrUniversal, PatientsAt, SelfPatient, Universal, UniversalUnless};
 
 const PATIENT: OwnerRule = Paths(&["patient"]);
 const SUBJECT: OwnerRule = Paths(&["subject"]);
+const PATIENT_OR_SUBJECT: OwnerRule = Paths(&["patient", "subject"]);
 
 /// The rule of a type (CONSENT.md, "Whose data is it").
 pub fn owner_rule(rtype: ResourceType) -> OwnerRule {
-    let found = RULES.binary_search_by_key(&rtype.as_str(), |(name, _)| name);
-    found.ok().and_then(|at| RULES.get(at)).map_or(Nobody, |(_, rule)| *rule)
+    let of = |rules: &'static [(&'static str, OwnerRule)]| {
+        let at = rules.binary_search_by_key(&rtype.as_str(), |(name, _)| name).ok()?;
+        rules.get(at).map(|(_, rule)| *rule)
+    };
+    of(RULES).or_else(|| of(NEWER)).unwrap_or(Nobody)
 }
 
 /// Whether a type is nobody's by itself.
@@ -43,9 +51,9 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("ActivityDefinition", Universal),
     ("AdverseEvent", SUBJECT),
     ("AllergyIntolerance", PATIENT),
-    ("Appointment", Paths(&["participant.actor"])),
+    ("Appointment", PatientsAt(&["participant.actor", "subject"])),
     ("AppointmentResponse", Paths(&["actor", "appointment"])),
-    ("AuditEvent", Paths(&["entity.what"])),
+    ("AuditEvent", Paths(&["entity.what", "patient"])),
     ("Basic", SUBJECT),
     ("Binary", Paths(&["securityContext"])),
     ("BiologicallyDerivedProduct", Paths(&["collection.source"])),
@@ -67,15 +75,15 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("Composition", SUBJECT),
     ("ConceptMap", Universal),
     ("Condition", SUBJECT),
-    ("Consent", PATIENT),
+    ("Consent", PATIENT_OR_SUBJECT),
     ("Contract", SUBJECT),
     ("Coverage", Paths(&["beneficiary"])),
     ("CoverageEligibilityRequest", PATIENT),
     ("CoverageEligibilityResponse", PATIENT),
-    ("DetectedIssue", PATIENT),
+    ("DetectedIssue", PATIENT_OR_SUBJECT),
     ("Device", PATIENT),
     ("DeviceDefinition", Universal),
-    ("DeviceMetric", Paths(&["source"])),
+    ("DeviceMetric", Paths(&["source", "device"])),
     ("DeviceRequest", SUBJECT),
     ("DeviceUseStatement", SUBJECT),
     ("DiagnosticReport", SUBJECT),
@@ -131,9 +139,9 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("MedicinalProductUndesirableEffect", Universal),
     ("MessageDefinition", Universal),
     ("MessageHeader", Paths(&["focus"])),
-    ("MolecularSequence", PATIENT),
+    ("MolecularSequence", PATIENT_OR_SUBJECT),
     ("NamingSystem", Universal),
-    ("NutritionOrder", PATIENT),
+    ("NutritionOrder", PATIENT_OR_SUBJECT),
     ("Observation", SUBJECT),
     ("ObservationDefinition", Universal),
     ("OperationDefinition", Universal),
@@ -157,7 +165,7 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("ResearchDefinition", Universal),
     ("ResearchElementDefinition", Universal),
     ("ResearchStudy", Nobody),
-    ("ResearchSubject", Paths(&["individual"])),
+    ("ResearchSubject", Paths(&["individual", "subject"])),
     ("RiskAssessment", SUBJECT),
     ("RiskEvidenceSynthesis", Universal),
     ("Schedule", UniversalUnless(&["actor"])),
@@ -177,7 +185,7 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("SubstanceSourceMaterial", Universal),
     ("SubstanceSpecification", Universal),
     ("SupplyDelivery", PATIENT),
-    ("SupplyRequest", Paths(&["deliverTo"])),
+    ("SupplyRequest", Paths(&["deliverTo", "deliverFor"])),
     ("Task", Paths(&["for"])),
     ("TerminologyCapabilities", Universal),
     ("TestReport", Nobody),
@@ -185,6 +193,42 @@ pub(super) const RULES: &[(&str, OwnerRule)] = &[
     ("ValueSet", Universal),
     ("VerificationResult", PathsOrUniversal(&["target"])),
     ("VisionPrescription", PATIENT),
+];
+
+/// As [`RULES`], of the types that R4 does not have ([`ResourceType::NEWER`]).
+pub(super) const NEWER: &[(&str, OwnerRule)] = &[
+    ("ActorDefinition", Universal),
+    ("AdministrableProductDefinition", Universal),
+    ("ArtifactAssessment", Universal),
+    ("BiologicallyDerivedProductDispense", PATIENT),
+    ("Citation", Universal),
+    ("ClinicalUseDefinition", Universal),
+    ("ConditionDefinition", Universal),
+    ("DeviceAssociation", SUBJECT),
+    ("DeviceDispense", SUBJECT),
+    ("DeviceUsage", PATIENT),
+    ("EncounterHistory", SUBJECT),
+    ("EvidenceReport", Universal),
+    ("FormularyItem", Universal),
+    ("GenomicStudy", SUBJECT),
+    ("ImagingSelection", SUBJECT),
+    ("Ingredient", Universal),
+    ("InventoryItem", Universal),
+    ("InventoryReport", Universal),
+    ("ManufacturedItemDefinition", Universal),
+    ("MedicinalProductDefinition", Universal),
+    ("NutritionIntake", SUBJECT),
+    ("NutritionProduct", Universal),
+    ("PackagedProductDefinition", Universal),
+    ("Permission", Nobody),
+    ("RegulatedAuthorization", Universal),
+    ("RequestOrchestration", SUBJECT),
+    ("Requirements", Universal),
+    ("SubscriptionStatus", Nobody),
+    ("SubscriptionTopic", Universal),
+    ("SubstanceDefinition", Universal),
+    ("TestPlan", Universal),
+    ("Transport", Paths(&["for"])),
 ];
 
 /// The search parameters that name one owner patient of every match: with one value and no modifier, the search is of

@@ -38,7 +38,7 @@ fn unknown_settings_and_values_are_refused() {
         r#"{"no_consents":"deny"}"#,
         r#"{"no_consent":"permit"}"#,
         r#"{"several_consents":"first-permit"}"#,
-        r#"{"patient_links":"follow"}"#,
+        r#"{"patient_links":"merge"}"#,
         r#"{"timezone":"Nowhere"}"#,
     ] {
         assert!(serde_json::from_str::<ConsentSettings>(json).is_err(), "{json}");
@@ -47,7 +47,7 @@ fn unknown_settings_and_values_are_refused() {
 
 #[test]
 fn every_value_is_written_as_consent_md_writes_it() {
-    let json = r#"{"no_consent":"break-glass-only","several_consents":"refuse-ambiguous","siblings":"most-specific","labels":"any-label","unlabelled":"hide","untyped_root":"permit","not_understood":"ignore","research":true,"timezone":"Europe/Vienna","public_base":"https://g.example/fhir","upstream_base":"http://u.example/fhir","label_systems":["urn:l"],"break_glass":"overrides-consent"}"#;
+    let json = r#"{"no_consent":"break-glass-only","several_consents":"refuse-ambiguous","siblings":"most-specific","labels":"any-label","unlabelled":"hide","untyped_root":"permit","not_understood":"ignore","research":true,"timezone":"Europe/Vienna","public_base":"https://g.example/fhir","upstream_base":"http://u.example/fhir","label_systems":["urn:l"],"break_glass":"overrides-consent","patient_links":"follow","ignore_categories":[{"code":"npp"},{"system":"urn:c","code":"x"}],"no_consent_by":[{"no_consent":"all-normal","realms":["https://i"],"purposes":[{"system":"urn:p","code":"y"}],"resource_types":["Flag"]}]}"#;
     let settings: ConsentSettings = serde_json::from_str(json).unwrap();
     assert_eq!(serde_json::to_string(&settings).unwrap(), json);
 }
@@ -92,4 +92,26 @@ fn the_digest_tells_policies_apart() {
     ];
     let digests: std::collections::BTreeSet<&str> = others.iter().chain([&plain]).map(Policy::digest).collect();
     assert_eq!(digests.len(), others.len() + 1);
+}
+
+#[test]
+fn codes_may_be_written_short() {
+    let json = r#"{"ignore_categories":["npp","urn:c|x"],"no_consent_by":[{"no_consent":"deny","purposes":["HRESCH","urn:p|y"]}]}"#;
+    let settings: ConsentSettings = serde_json::from_str(json).unwrap();
+    assert_eq!(settings.ignore_categories, [Coding::bare("npp"), Coding::new("urn:c", "x")]);
+    let purposes: Vec<&Coding> = settings.no_consent_by.iter().flat_map(|rule| &rule.purposes).collect();
+    assert_eq!(purposes, [&Coding::new(crate::purpose::SYSTEM, "HRESCH"), &Coding::new("urn:p", "y")]);
+    for json in
+        [r#"{"ignore_categories":[""]}"#, r#"{"ignore_categories":["urn:c|"]}"#, r#"{"no_consent_by":[{"realms":[]}]}"#]
+    {
+        assert!(serde_json::from_str::<ConsentSettings>(json).is_err(), "{json}");
+    }
+    let rule = NoConsentBy {
+        no_consent: NoConsent::Deny,
+        realms: Vec::new(),
+        purposes: Vec::new(),
+        resource_types: vec!["Nope".to_owned()],
+    };
+    let settings = ConsentSettings { no_consent_by: vec![rule], ..ConsentSettings::default() };
+    assert_eq!(policy(settings, Vec::new()).unwrap_err(), PolicyError::ResourceType("Nope".to_owned()));
 }

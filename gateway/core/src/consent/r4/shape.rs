@@ -10,28 +10,32 @@ use crate::consent::Why;
 
 /// What is wrong, and at which element.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) why: Why,
-    pub(super) path: String,
+pub(in crate::consent) struct Fault {
+    pub(in crate::consent) why: Why,
+    pub(in crate::consent) path: String,
 }
 
 impl Fault {
-    pub(super) fn new(why: Why, path: &str) -> Self {
+    pub(in crate::consent) fn new(why: Why, path: &str) -> Self {
         Self { why, path: path.to_owned() }
     }
 }
 
 /// One element: its name, whether it repeats, and what it is.
-struct Field(&'static str, Card, Kind);
+pub(in crate::consent) struct Field(
+    pub(in crate::consent) &'static str,
+    pub(in crate::consent) Card,
+    pub(in crate::consent) Kind,
+);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Card {
+pub(in crate::consent) enum Card {
     One,
     Many,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(in crate::consent) enum Kind {
     /// A primitive that JSON writes as a string.
     Text,
     /// `true` or `false`.
@@ -47,9 +51,9 @@ enum Kind {
 use Card::{Many, One};
 use Kind::{Bool, Free, Number, Of, Text};
 
-static PERIOD: [Field; 2] = [Field("start", One, Text), Field("end", One, Text)];
+pub(in crate::consent) static PERIOD: [Field; 2] = [Field("start", One, Text), Field("end", One, Text)];
 
-static CODING: [Field; 5] = [
+pub(in crate::consent) static CODING: [Field; 5] = [
     Field("system", One, Text),
     Field("version", One, Text),
     Field("code", One, Text),
@@ -57,9 +61,9 @@ static CODING: [Field; 5] = [
     Field("userSelected", One, Bool),
 ];
 
-static CONCEPT: [Field; 2] = [Field("coding", Many, Of(&CODING)), Field("text", One, Text)];
+pub(in crate::consent) static CONCEPT: [Field; 2] = [Field("coding", Many, Of(&CODING)), Field("text", One, Text)];
 
-static IDENTIFIER: [Field; 6] = [
+pub(in crate::consent) static IDENTIFIER: [Field; 6] = [
     Field("use", One, Text),
     Field("type", One, Of(&CONCEPT)),
     Field("system", One, Text),
@@ -68,7 +72,7 @@ static IDENTIFIER: [Field; 6] = [
     Field("assigner", One, Of(&REFERENCE)),
 ];
 
-static REFERENCE: [Field; 4] = [
+pub(in crate::consent) static REFERENCE: [Field; 4] = [
     Field("reference", One, Text),
     Field("type", One, Text),
     Field("identifier", One, Of(&IDENTIFIER)),
@@ -86,7 +90,7 @@ static ATTACHMENT: [Field; 8] = [
     Field("creation", One, Text),
 ];
 
-static META: [Field; 6] = [
+pub(in crate::consent) static META: [Field; 6] = [
     Field("versionId", One, Text),
     Field("lastUpdated", One, Text),
     Field("source", One, Text),
@@ -100,9 +104,10 @@ static POLICY: [Field; 2] = [Field("authority", One, Text), Field("uri", One, Te
 static VERIFICATION: [Field; 3] =
     [Field("verified", One, Bool), Field("verifiedWith", One, Of(&REFERENCE)), Field("verificationDate", One, Text)];
 
-static ACTOR: [Field; 2] = [Field("role", One, Of(&CONCEPT)), Field("reference", One, Of(&REFERENCE))];
+pub(in crate::consent) static ACTOR: [Field; 2] =
+    [Field("role", One, Of(&CONCEPT)), Field("reference", One, Of(&REFERENCE))];
 
-static DATA: [Field; 2] = [Field("meaning", One, Text), Field("reference", One, Of(&REFERENCE))];
+pub(in crate::consent) static DATA: [Field; 2] = [Field("meaning", One, Text), Field("reference", One, Of(&REFERENCE))];
 
 static PROVISION: [Field; 11] = [
     Field("type", One, Text),
@@ -150,11 +155,12 @@ pub(super) fn check(consent: &Map<String, Value>) -> Result<(), Fault> {
 }
 
 /// Checks one element that is a CodeableConcept.
-pub(super) fn check_concept(value: &Value, path: &str) -> Result<(), Fault> {
+pub(in crate::consent) fn check_concept(value: &Value, path: &str) -> Result<(), Fault> {
     one(value, Of(&CONCEPT), path)
 }
 
-fn object(members: &Map<String, Value>, fields: &[Field], path: &str) -> Result<(), Fault> {
+/// Checks an object against its fields.
+pub(in crate::consent) fn object(members: &Map<String, Value>, fields: &[Field], path: &str) -> Result<(), Fault> {
     if members.is_empty() {
         return Err(Fault::new(Why::Empty, path));
     }
