@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use crate::config::{self, Config};
+use crate::decide::{self, label};
 use crate::rules::Rules;
 use crate::selftest;
 use journal::JournalCommand;
@@ -37,6 +39,10 @@ enum Command {
     /// Check a configuration, or print what one may hold.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Decide on files as the gateway would, without a server, and print the decision as one JSON object.
+    Decide(Box<decide::Arguments>),
+    /// Print a resource or Bundle with the labels that the gateway adds before it decides.
+    Label(label::Arguments),
     /// Copy the journal, or go on from a copy.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -81,6 +87,17 @@ pub fn run(
             Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
         },
         Command::Config(ConfigCommand::Schema) => say(out, &format_args!("{:#}\n", config::schema()), 0),
+        Command::Decide(arguments) => match decide::decide(&arguments) {
+            Ok(answer) => say(out, &Line(&answer), 0),
+            Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
+        },
+        Command::Label(arguments) => match label::label(&arguments) {
+            Ok(labelled) => match out.write_all(&labelled).and_then(|()| out.flush()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::from(FAILED),
+            },
+            Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
+        },
         Command::Journal(command) => journal::run(&command, out, errors),
         Command::SelfTest(arguments) => match selftest::run(&arguments, out) {
             Ok(()) => ExitCode::SUCCESS,
@@ -99,6 +116,16 @@ fn load(path: &Path) -> Result<Config, Box<dyn std::error::Error>> {
             .map_err(|fault| format!("the configuration has 1 error\n  server.tls: {fault}; correct the files"))?;
     }
     Ok(config)
+}
+
+/// A value as one line of JSON.
+struct Line<'a, T>(&'a T);
+
+impl<T: Serialize> std::fmt::Display for Line<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = serde_json::to_string(self.0).map_err(|_| std::fmt::Error)?;
+        writeln!(f, "{line}")
+    }
 }
 
 /// Writes and ends with `code`; a closed pipe is a failure of its own, never a panic.

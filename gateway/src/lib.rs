@@ -15,6 +15,7 @@ pub mod config;
 pub mod cors;
 pub mod counted;
 pub mod cursor;
+pub mod decide;
 pub mod filter;
 pub mod forward;
 pub mod gate;
