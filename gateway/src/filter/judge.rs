@@ -1,6 +1,6 @@
 //! Judge: each resource of a batch is decided on its own, and what is permitted is cut to what may leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
