@@ -67,8 +67,12 @@ pub fn evaluate(consent: &Consent, inquiry: &Inquiry<'_>) -> Option<Answer> {
         let most = matching.iter().map(|answer| answer.stated).max()?;
         matching.retain(|answer| answer.stated == most);
     }
-    let deny = matching.iter().position(|answer| answer.effect == Effect::Deny);
-    matching.into_iter().nth(deny.unwrap_or(0))
+    let denied = matching.iter().any(|answer| answer.effect == Effect::Deny);
+    // Of those that decide, the one that states most speaks for the Consent (`most-specific`), whatever their order.
+    matching
+        .into_iter()
+        .filter(|answer| !denied || answer.effect == Effect::Deny)
+        .reduce(|best, next| if next.stated > best.stated { next } else { best })
 }
 
 /// Adds every provision of the tree that matches; `at` are the indices that lead to it, one for each level.
