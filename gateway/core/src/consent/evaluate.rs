@@ -70,8 +70,12 @@ pub fn evaluate(consent: &Consent, inquiry: &Inquiry<'_>) -> Option<Answer> {
         let most = matching.iter().map(|answer| answer.stated).max()?;
         matching.retain(|answer| answer.stated == most);
     }
-    let deny = matching.iter().position(|answer| answer.effect == Effect::Deny);
-    let mut answer = matching.into_iter().nth(deny.unwrap_or(0))?;
+    let denied = matching.iter().any(|answer| answer.effect == Effect::Deny);
+    // Of those that decide, the one that states most speaks for the Consent (`most-specific`), whatever their order.
+    let mut answer = matching
+        .into_iter()
+        .filter(|answer| !denied || answer.effect == Effect::Deny)
+        .reduce(|best, next| if next.stated > best.stated { next } else { best })?;
     if let Scope::Categories(_) = scope {
         // The root of R5 is `decision`, and its provisions stand beside it.
         answer.provision = match answer.provision.strip_prefix("provision.") {
