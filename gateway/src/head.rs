@@ -49,7 +49,7 @@ impl Head {
     /// Where there is one.
     pub fn no_precondition(&self) -> Result<(), Problem> {
         match self.if_match.is_some() {
-            true => Err(refused("if-match")),
+            true => Err(not_taken("if-match")),
             false => self.no_other_precondition(),
         }
     }
@@ -64,12 +64,12 @@ impl Head {
             [("if-none-match", self.if_none_match.is_some()), ("if-modified-since", self.if_modified_since.is_some())];
         match conditions.into_iter().find(|(_, there)| *there).map(|(name, _)| name).or(self.unserved) {
             None => Ok(()),
-            Some(name) => Err(refused(name)),
+            Some(name) => Err(not_taken(name)),
         }
     }
 }
 
-fn refused(name: &str) -> Problem {
+fn not_taken(name: &str) -> Problem {
     Problem::BadBody {
         status: 400,
         rule: "precondition-refused",
