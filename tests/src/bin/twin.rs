@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use e2e::twin::mutants;
+use e2e::twin::mutants::{self, Within};
 use e2e::twin::run::{self, Budget, Tally};
 use e2e::twin::twins::Parts;
 use e2e::twin::world::Gaps;
@@ -65,7 +65,8 @@ async fn twin(arguments: Arguments) -> Result<bool> {
     let parts = Parts::start().await?;
     let common = parts.common();
     if arguments.mutants {
-        let rows = mutants::run(&common, arguments.seed, &arguments.only).await?;
+        let Arguments { seed, pairs, requests, .. } = arguments;
+        let rows = mutants::run(&common, Within { seed, pairs: pairs.min(20), requests }, &arguments.only).await?;
         let killed = rows.iter().filter(|row| row.killed).count();
         for row in &rows {
             println!("{}  {:<28} {}", if row.killed { "killed  " } else { "SURVIVED" }, row.name, row.by);
