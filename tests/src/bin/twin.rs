@@ -46,7 +46,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Box::pin(twin(Arguments::parse())).await {
+    match Box::pin(twin(&Arguments::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn twin(arguments: Arguments) -> Result<bool> {
+async fn twin(arguments: &Arguments) -> Result<bool> {
     let begin = Instant::now();
     let mut gaps = Gaps::default();
     for name in &arguments.with {
@@ -65,7 +65,7 @@ async fn twin(arguments: Arguments) -> Result<bool> {
     let parts = Parts::start().await?;
     let common = parts.common();
     if arguments.mutants {
-        let Arguments { seed, pairs, requests, .. } = arguments;
+        let &Arguments { seed, pairs, requests, .. } = arguments;
         let rows = mutants::run(&common, Within { seed, pairs: pairs.min(20), requests }, &arguments.only).await?;
         let killed = rows.iter().filter(|row| row.killed).count();
         for row in &rows {
