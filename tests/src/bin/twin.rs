@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use e2e::twin::mutants;
+use e2e::twin::mutants::{self, Within};
 use e2e::twin::run::{self, Budget, Tally};
 use e2e::twin::twins::Parts;
 use e2e::twin::world::Gaps;
@@ -46,7 +46,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Box::pin(twin(Arguments::parse())).await {
+    match Box::pin(twin(&Arguments::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn twin(arguments: Arguments) -> Result<bool> {
+async fn twin(arguments: &Arguments) -> Result<bool> {
     let begin = Instant::now();
     let mut gaps = Gaps::default();
     for name in &arguments.with {
@@ -65,7 +65,8 @@ async fn twin(arguments: Arguments) -> Result<bool> {
     let parts = Parts::start().await?;
     let common = parts.common();
     if arguments.mutants {
-        let rows = mutants::run(&common, arguments.seed, &arguments.only).await?;
+        let &Arguments { seed, pairs, requests, .. } = arguments;
+        let rows = mutants::run(&common, Within { seed, pairs: pairs.min(20), requests }, &arguments.only).await?;
         let killed = rows.iter().filter(|row| row.killed).count();
         for row in &rows {
             println!("{}  {:<28} {}", if row.killed { "killed  " } else { "SURVIVED" }, row.name, row.by);

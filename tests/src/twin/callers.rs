@@ -127,7 +127,12 @@ impl Kind {
         match self {
             Self::Patient => put(&mut claims, "fhirUser", json!(format!("Patient/{patient}"))),
             Self::Service => {}
-            _ => put(&mut claims, "fhirUser", json!(format!("Practitioner/{pair}-doc"))),
+            Self::Clinician
+            | Self::OldClinician
+            | Self::Narrow
+            | Self::Launched
+            | Self::Researcher
+            | Self::Granular => put(&mut claims, "fhirUser", json!(format!("Practitioner/{pair}-doc"))),
         }
         if self != Self::Patient
             && let Some(iua) = claims.pointer_mut("/extensions/ihe_iua")

@@ -1,7 +1,7 @@
 //! An answer without what a server assigns: two answers in this form are equal or tell something.
 //!
 //! Replaced is only what cannot be equal in two servers, and each as narrowly as can be:
-//! - the gateway's base → `{base}`: two gateways listen on two ports. The upstream's base is left: it is to be nowhere.
+//! - the gateway's base, encoded or not → `{base}`: two gateways listen on two ports. The upstream's base is left: it is to be nowhere.
 //! - times of this run (`meta.lastUpdated`, `Last-Modified`, `Date`) → the phase of the run in which they lie: when a
 //!   server stored something is its clock's; whether it was before or after the time that both share is compared.
 //! - `meta.source` (HAPI's request id), `X-Request-Id`: random by definition. That they are there is compared.
@@ -99,7 +99,9 @@ impl Maker {
 
     /// The canonical form of a text.
     pub fn text(&mut self, text: &str) -> String {
-        let text = text.replace(&self.base, "{base}");
+        // In a self link it is encoded.
+        let encoded = self.base.replace(':', "%3A").replace('/', "%2F");
+        let text = text.replace(&self.base, "{base}").replace(&encoded, "{base}");
         let text = replace_after(&text, "\"source\":\"#", |c| c.is_ascii_alphanumeric(), |_| "SOURCE".to_owned());
         let cursor = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let text = replace_after(&text, "_cursor=", cursor, |value| format!("CURSOR({})", value.len()));

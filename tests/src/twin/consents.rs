@@ -105,7 +105,7 @@ impl Veil {
         match self {
             Self::Sensitivity(code) => Some(json!({"system": ACT_CODE, "code": code})),
             Self::Restricted => Some(json!({"system": CONFIDENTIALITY, "code": "R"})),
-            _ => None,
+            Self::None | Self::Class(_) | Self::Code | Self::Period | Self::Instance | Self::Implicit => None,
         }
     }
 

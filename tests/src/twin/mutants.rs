@@ -1,7 +1,7 @@
 //! Shows that the test bites: the gateway with one rule of the leak table switched off after the other must be found out.
 //!
 //! No switch is shipped: a mutant is a list of edits of the sources (`mutants.toml`), made in a copy of the workspace that
-//! is built into a target folder of its own; other people's crates are taken over from this build by hard links.
+//! is built into a target folder of its own; what they do not change is taken over from this build.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,10 +16,15 @@ use super::world::Gaps;
 use crate::harness::{say, workspace};
 
 /// Pairs and requests in which a mutant has to be found.
-const PAIRS: usize = 16;
-const REQUESTS: usize = 2_400;
-/// Of these requests, so many of a hundred look only.
-const LOOKS: usize = 68;
+#[derive(Debug, Clone, Copy)]
+pub struct Within {
+    /// The seed of worlds and requests.
+    pub seed: u64,
+    /// Pairs of worlds.
+    pub pairs: usize,
+    /// Requests to all of them.
+    pub requests: usize,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,24 +76,23 @@ fn all() -> Result<Vec<Mutant>> {
 ///
 /// # Errors
 /// When one cannot be built, or the gateway as it is differs.
-pub async fn run(common: &Common<'_>, seed: u64, only: &[String]) -> Result<Vec<Row>> {
+pub async fn run(common: &Common<'_>, within: Within, only: &[String]) -> Result<Vec<Row>> {
     let wanted = |mutant: &Mutant| only.is_empty() || only.iter().any(|part| mutant.name.contains(part.as_str()));
     let mutants: Vec<Mutant> = all()?.into_iter().filter(wanted).collect();
     let servers = Servers::start(common).await?;
     let budget = Budget {
-        seed,
+        seed: within.seed,
         first: 0,
-        pairs: PAIRS,
-        requests: REQUESTS,
-        per_load: PAIRS,
+        pairs: within.pairs,
+        requests: within.requests,
+        per_load: within.pairs,
         most_differences: 1,
         gaps: Gaps::default(),
     };
     // Looks change nothing: all such mutants are tried on the same worlds.
     let (pairs, time) = run::loaded(&servers, &budget).await?;
-    let looks = Budget { requests: REQUESTS * LOOKS / 100, ..budget };
     let gateways = Gateways::start(common, &servers, "unchanged", None).await?;
-    let tally = run::looked(common, &gateways, &looks, pairs.clone(), &time).await?;
+    let tally = run::looked(common, &gateways, &budget, pairs.clone(), &time).await?;
     gateways.stop().await?;
     say::step(&format!("the gateway as it is: {}", run::line(&tally)));
     ensure!(tally.differences.is_empty(), "the gateway as it is can be told apart: nothing is to be learnt of mutants");
@@ -105,9 +109,9 @@ pub async fn run(common: &Common<'_>, seed: u64, only: &[String]) -> Result<Vec<
         };
         let gateways = Gateways::start(common, &servers, &mutant.name, Some(&program)).await?;
         let tally = match mutant.writes {
-            false => run::looked(common, &gateways, &looks, pairs.clone(), &time).await?,
+            false => run::looked(common, &gateways, &budget, pairs.clone(), &time).await?,
             true => {
-                let fresh = Budget { first: PAIRS * (at + 1), ..budget };
+                let fresh = Budget { first: within.pairs * (at + 1), ..budget };
                 let (pairs, time) = run::loaded(&servers, &fresh).await?;
                 run::wrote(common, &gateways, &fresh, pairs, &time).await?
             }
@@ -201,36 +205,28 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
             copy(&entry.path(), &to.join(&name))?;
         } else if kind.is_file() {
             std::fs::copy(entry.path(), to.join(&name))?;
+            // With their own times, so that cargo takes what was built of them for fresh.
+            let copied = std::fs::File::options().write(true).open(to.join(&name))?;
+            copied.set_modified(entry.metadata()?.modified()?)?;
         }
     }
     Ok(())
 }
 
-/// What cargo compiled of other people's, by hard links: cargo puts new files into the place of old ones, it changes none.
+/// What cargo compiled of everything but the crates that mutants change. What it compiled is taken over by hard links, since
+/// new files come in the place of old ones; what it noted of it is copied, since notes are written over.
 fn seed(programs: &Path, target: &Path) -> Result<()> {
-    let own = [
-        "fhir_gateway",
-        "fhir-gateway",
-        "gateway_core",
-        "gateway-core",
-        "anchor",
-        "evidence",
-        "e2e",
-        "fuzz",
-        "fhir_profiles",
-        "fhir-profiles",
-        "bench_all",
-        "demo",
-        "twin",
-    ];
-    let skipped = |name: &str| own.iter().any(|own| name.starts_with(own) || name.starts_with(&format!("lib{own}")));
+    let changed =
+        ["fhir_gateway", "fhir-gateway", "gateway_core", "gateway-core", "e2e", "fuzz", "bench_all", "demo", "twin"];
+    let skipped =
+        |name: &str| changed.iter().any(|own| name.starts_with(own) || name.starts_with(&format!("lib{own}")));
     for part in ["deps", "build", ".fingerprint"] {
-        link(&programs.join(part), &target.join("debug").join(part), &skipped)?;
+        take(&programs.join(part), &target.join("debug").join(part), &skipped, part != ".fingerprint")?;
     }
     Ok(())
 }
 
-fn link(from: &Path, to: &Path, skipped: &dyn Fn(&str) -> bool) -> Result<()> {
+fn take(from: &Path, to: &Path, skipped: &dyn Fn(&str) -> bool, linked: bool) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))? {
         let entry = entry?;
@@ -238,12 +234,12 @@ fn link(from: &Path, to: &Path, skipped: &dyn Fn(&str) -> bool) -> Result<()> {
         if skipped(&name.to_string_lossy()) {
             continue;
         }
+        let (here, there) = (entry.path(), to.join(&name));
         if entry.file_type()?.is_dir() {
-            link(&entry.path(), &to.join(&name), &|_| false)?;
-        } else {
+            take(&here, &there, &|_| false, linked)?;
+        } else if !linked || std::fs::hard_link(&here, &there).is_err() {
             // Another file system takes no link.
-            std::fs::hard_link(entry.path(), to.join(&name))
-                .or_else(|_| std::fs::copy(entry.path(), to.join(&name)).map(|_| ()))?;
+            std::fs::copy(&here, &there)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::canonical::Canonical;
-use super::requests::{Expect, Request};
+use super::requests::{Body, Expect, Request};
 use super::side::{Exchange, Side};
 
 /// What differs.
@@ -41,9 +41,8 @@ impl fmt::Display for Difference {
         for (name, value) in &request.headers {
             writeln!(f, "  {name}: {value}")?;
         }
-        match &request.body {
-            super::requests::Body::None => {}
-            body => writeln!(f, "  {body:?}")?,
+        if request.body != Body::None {
+            writeln!(f, "  {:?}", request.body)?;
         }
         if !needed.is_empty() {
             writeln!(f, "  needs {}", needed.join(", "))?;

@@ -158,7 +158,7 @@ impl Making {
 
     fn dice(&mut self, world: usize) -> Dice {
         // A fork: what one resource rolls does not move the next one.
-        let number = self.apart.get_mut(world).map(Dice::next).unwrap_or_default();
+        let number = self.apart.get_mut(world).map(Dice::number).unwrap_or_default();
         Dice::new(number, "fork")
     }
 
