@@ -140,7 +140,9 @@ fn wanted(judge: &Judge, asked: &Asked<'_>, path: &str, known: &KnownParams) -> 
     let paging = |param: &&Param| !matches!(param.name.as_str(), "_count" | "_total");
     let count = match Trim::of(checked.shown()).map_err(Problem::Uninterpretable)? {
         Trim::Count => 0,
-        _ => checked.count().unwrap_or(PAGE).min(LARGEST_PAGE),
+        Trim::Whole | Trim::Elements(_) | Trim::Summary | Trim::Text | Trim::Data => {
+            checked.count().unwrap_or(PAGE).min(LARGEST_PAGE)
+        }
     };
     Ok(Wanted {
         query: SearchQuery::from_params(checked.forwarded().params().iter().filter(paging).cloned().collect()),

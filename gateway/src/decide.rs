@@ -13,11 +13,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gateway_core::caller::Caller;
-use gateway_core::decide::{Resolved, Session, decide_interaction, rule};
+use gateway_core::decide::{Action, Resolved, Session, decide_interaction, rule};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Doc;
 use gateway_core::owner::PatientId;
+use gateway_core::policy::Policy;
 use gateway_core::resource_type::ResourceType;
+use gateway_core::search_match::Image;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -106,8 +108,11 @@ fn answer(arguments: &Arguments) -> Result<Answer, Fault> {
     let (resources, consents, facts) = (resources?, consents?, facts?);
     let (resources, consents, facts) = (resources.parse()?, consents.parse()?, facts.parse()?);
     let facts = facts.resources(version)?;
-    let subjects = world::subjects(&resources.resources(version)?, version, bases)?;
-    let known = world::subjects(&facts, version, bases)?;
+    let mut subjects = world::subjects(&resources.resources(version)?, version, bases)?;
+    let mut known = world::subjects(&facts, version, bases)?;
+    let image = image(context.interaction.action());
+    subjects.iter_mut().for_each(|subject| subject.match_filters(image, &caller, &policy));
+    known.iter_mut().for_each(|subject| subject.match_filters(Image::Stored, &caller, &policy));
     let recorded = Recorded::read(&consents.resources(version)?, version, bases)?;
 
     let others = others(subjects.iter().chain(&known).filter_map(Subject::readable), bases);
@@ -136,6 +141,15 @@ fn answer(arguments: &Arguments) -> Result<Answer, Fault> {
     let permits = asks.may_begin(&types)
         && patient.is_none_or(|patient| session.permits_anything(context.interaction.action(), &patient));
     Ok(Answer { verdict: if permits { Word::Permit } else { Word::Deny }, results })
+}
+
+/// As what a resource is looked at: what a body says of itself does not hold yet.
+fn image(action: Action) -> Image {
+    match action {
+        Action::Create => Image::Created,
+        Action::Update => Image::Updated,
+        Action::Read | Action::Search | Action::Delete => Image::Stored,
+    }
 }
 
 fn context(arguments: &Arguments) -> Result<(Context, Caller, Option<PatientId>), Fault> {
@@ -201,6 +215,13 @@ impl<'v> Subject<'v> {
                 None => facts.resource_type.to_string(),
             },
             Self::Unreadable { name } => name.clone(),
+        }
+    }
+
+    /// What granular scopes hold of it.
+    fn match_filters(&mut self, image: Image, caller: &Caller, policy: &Policy) {
+        if let Self::Readable { resource, facts } = self {
+            facts.match_filters(*resource, image, &caller.scopes, policy, policy.bases());
         }
     }
 

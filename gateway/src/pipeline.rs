@@ -114,10 +114,10 @@ async fn serve(
     interaction.served().map_err(Problem::Uninterpretable)?;
     organisation(rules, asked, &interaction)?;
     if interaction == Interaction::Batch {
-        return in_batch(gate, rules, access, asked, head, &body).await;
+        return Box::pin(in_batch(gate, rules, access, asked, head, &body)).await;
     }
     if interaction == Interaction::Transaction {
-        return in_transaction(gate, rules, access, asked, head, &body).await;
+        return Box::pin(in_transaction(gate, rules, access, asked, head, &body)).await;
     }
     let permit = permit::interaction(&asked.caller, &interaction)?;
     let preferences = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;
@@ -130,7 +130,7 @@ async fn serve(
             let cursors = shared.cursors.under(rules.digest.to_string());
             let handling = preferences.handling;
             let asked = search::Asked { rtype, query: &query, handling, cursors, rules, traceparent, fresh: false };
-            search(gate, judge, permit, asked).await
+            Box::pin(search(gate, judge, permit, asked)).await
         }
         Verb::Compartment { patient, rtype, query } => {
             let cursors = shared.cursors.under(rules.digest.to_string());
@@ -156,7 +156,7 @@ async fn serve(
             let returns = preferences.returns;
             let (in_bundle, names) = (head.in_bundle, &Names::default());
             let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent, in_bundle, names };
-            writer.write(change).await
+            Box::pin(writer.write(change)).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Judge: each resource of a batch is decided on its own, and what is permitted is cut to what may leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -165,7 +165,10 @@ impl Judge {
         names: &BTreeSet<String>,
         largest: usize,
     ) -> Result<BTreeMap<String, Lineage>, Problem> {
-        self.facts.resources.lineages(names, largest).await
+        let noted = |resource: Value<'_>, facts: &mut ResourceFacts| {
+            self.match_filters(resource, Image::Stored, facts);
+        };
+        self.facts.resources.lineages(names, largest, &noted).await
     }
 
     /// Decides on each resource and cuts those that may leave. All facts are gathered first, in as few queries as can be.

@@ -23,7 +23,7 @@ const OUTLINE_LIMIT: usize = 256 << 10;
 const MOST_PAGES: usize = 64;
 
 /// What is made of a resource while it is at hand.
-type Note<'n> = &'n dyn Fn(Value<'_>, &mut ResourceFacts);
+pub type Note<'n> = &'n dyn Fn(Value<'_>, &mut ResourceFacts);
 
 /// Fetches facts of resources on the upstream.
 pub struct ResourceSource {

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::Value;
 
-use super::resources::{NoFacts, ResourceSource, each_entry};
+use super::resources::{NoFacts, Note, ResourceSource, each_entry};
 use crate::problem::Problem;
 
 /// A resource with more versions than this is hidden from its history: one that is not read may bear the label that
@@ -101,17 +101,18 @@ impl ResourceSource {
         &self,
         names: &BTreeSet<String>,
         largest: usize,
+        note: Note<'_>,
     ) -> Result<BTreeMap<String, Lineage>, Problem> {
         let names: Vec<&String> = names.iter().collect();
         let mut found = BTreeMap::new();
         for some in names.chunks(AT_ONCE) {
-            let lineages = try_join_all(some.iter().map(|name| self.lineage(name, largest))).await?;
+            let lineages = try_join_all(some.iter().map(|name| self.lineage(name, largest, note))).await?;
             found.extend(some.iter().zip(lineages).filter_map(|(name, known)| Some(((*name).clone(), known?))));
         }
         Ok(found)
     }
 
-    async fn lineage(&self, name: &str, largest: usize) -> Result<Option<Lineage>, Problem> {
+    async fn lineage(&self, name: &str, largest: usize, note: Note<'_>) -> Result<Option<Lineage>, Problem> {
         let mut reading = Reading::default();
         let target = format!("{name}/_history?_count=200");
         let read = each_entry(&self.upstream, &target, |entry| {
@@ -122,7 +123,8 @@ impl ResourceSource {
             match entry.get("resource") {
                 Some(resource) if resource.raw().len() > largest => Err(NoFacts::TooMany),
                 Some(resource) => {
-                    let facts = ResourceFacts::of(resource, &self.bases).map_err(|_| NoFacts::Unreadable)?;
+                    let mut facts = ResourceFacts::of(resource, &self.bases).map_err(|_| NoFacts::Unreadable)?;
+                    note(resource, &mut facts);
                     let own = facts.id.as_deref().map(|id| format!("{}/{id}", facts.resource_type));
                     if own.as_deref() == Some(name) { reading.stored(facts) } else { Err(NoFacts::Unreadable) }
                 }

@@ -1,5 +1,6 @@
 //! `Patient/[id]/$everything`: a searchset of one patient's record, each entry decided on its own.
 
+use gateway_core::consent::dates::Moment;
 use gateway_core::decide::Permit;
 use gateway_core::interaction::{OperationLevel, Refusal, SearchQuery};
 use gateway_core::owner::PatientId;
@@ -97,6 +98,11 @@ fn wanted(judge: &Judge, invoked: &Invoked, path: &str) -> Result<Wanted, Proble
             }
             "_type" if value.split(',').any(|name| ResourceType::parse(name).is_err()) => {
                 return Err(Problem::Uninterpretable(Refusal::ValueRefused("_type")));
+            }
+            // Not every server says of what is no date that it is none, and then gives more than was asked for.
+            "start" | "end" | "_since" if Moment::parse(value).is_err() => {
+                let name = TAKES.iter().find(|name| **name == param.name).copied().unwrap_or_default();
+                return Err(Problem::Uninterpretable(Refusal::ValueRefused(name)));
             }
             _ => params.push(param.clone()),
         }

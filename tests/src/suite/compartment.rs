@@ -235,7 +235,7 @@ pub(super) async fn scopes_and_parameters(stack: &mut Stack) -> Result<()> {
         ("user/*.rs", "Patient/alder/$everything?_filter=x", 400, "parameter-refused"),
         ("user/*.rs", "Patient/alder/$everything?_type=Nope", 400, "value-refused"),
         ("user/*.rs", "Patient/alder/$everything?_count=x", 400, "value-refused"),
-        ("user/*.rs", "Patient/alder/$everything?_since=x", 400, "operation-not-accepted"),
+        ("user/*.rs", "Patient/alder/$everything?_since=x", 400, "value-refused"),
         ("patient/*.rs", "Patient/alder/*", 403, "scope-patient-absent"),
     ];
     for (scope, path, status, rule) in rows {

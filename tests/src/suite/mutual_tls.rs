@@ -17,6 +17,7 @@ use crate::harness::gateway::Gateway;
 use crate::harness::process::free_port;
 use crate::harness::sidecar::{Sidecar, SidecarOptions};
 use crate::harness::stack::Stack;
+use crate::harness::written;
 
 /// The account that publishes this test's logs: others belong to the shared sidecar and to the test of a chain that is away.
 const THIRD_FUNDED_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
@@ -88,7 +89,7 @@ async fn sidecar(stack: &Stack, files: &Files, name: &str, port: u16, certificat
         folder,
         origin: format!("log.demo.example/{name}"),
         cadence_seconds: 1,
-        more: toml::Table::try_from(ingest)?,
+        more: written::table(&ingest)?,
     };
     Sidecar::start(options, Some(stack.anvil()?)).await
 }

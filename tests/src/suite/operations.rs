@@ -204,7 +204,11 @@ pub(super) async fn capabilities_name_what_is_served(stack: &mut Stack) -> Resul
         list.filter_map(|item| item[key].as_str().map(str::to_owned)).collect()
     };
     let rest = &statement["rest"][0];
-    ensure!(names(&rest["interaction"], "code") == ["history-system"], "{}", rest["interaction"]);
+    ensure!(
+        names(&rest["interaction"], "code") == ["history-system", "transaction", "batch"],
+        "{}",
+        rest["interaction"]
+    );
     let mut operations = Vec::new();
     for resource in rest["resource"].as_array().into_iter().flatten() {
         let kind = resource["type"].as_str().unwrap_or_default();

@@ -19,6 +19,7 @@ use crate::harness::process::{Part, Running};
 use crate::harness::programs;
 use crate::harness::sidecar::{Sidecar, SidecarOptions};
 use crate::harness::stack::Stack;
+use crate::harness::written;
 
 pub(super) use journal::{journal_full_and_freed, journal_not_writable};
 
@@ -257,7 +258,7 @@ pub(super) async fn chain_away_and_back(stack: &mut Stack) -> Result<()> {
         folder,
         origin: "log.demo.example/chain-away".to_owned(),
         cadence_seconds: 1,
-        more: toml::Table::try_from(json!({"anchor": {"rpc": [forwarder.url], "overdue_seconds": OVERDUE.as_secs()}}))?,
+        more: written::table(&json!({"anchor": {"rpc": [forwarder.url], "overdue_seconds": OVERDUE.as_secs()}}))?,
     };
     let mut sidecar = Sidecar::start(options, Some(chain)).await?;
     let mut options = told::second(stack, "chain-away", stack.upstream.base(), &json!({}))?;
