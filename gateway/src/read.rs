@@ -30,6 +30,25 @@ pub struct Wanted {
 /// Reads one resource. Absent, deleted and hidden answer alike (ADR 0001).
 pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) -> Result<Outcome, Problem> {
     let Wanted { rtype, id, version, .. } = wanted;
+    let mut window = Box::new(Window::only());
+    // Before the version is asked for: whatever the upstream answers to a version that it cannot give, it answers so only
+    // where there is such a resource.
+    let current = match version {
+        Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
+            Err(Problem::Upstream(UpstreamError::TooLarge)) => {
+                return Ok(too_large(judge, &format!("{rtype}/{id}")).await);
+            }
+            facts => Some(facts?),
+        },
+        None => None,
+    };
+    if let Some(current) = &current {
+        let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
+        if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
+            window.deny(&ruling.refusing_owners(), &ruling.reasons());
+            return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
+        }
+    }
     let target = match version {
         None => format!("{rtype}/{id}"),
         Some(version) => format!("{rtype}/{id}/_history/{version}"),
@@ -49,15 +68,6 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     };
     let doc = Doc::parse(&body).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
     let mut subject = judge.subject(&body, doc.root(), Action::Read)?;
-    let current = match version {
-        Some(_) => match current_facts(gate, judge, &format!("{rtype}/{id}")).await {
-            Err(Problem::Upstream(UpstreamError::TooLarge)) => {
-                return Ok(too_large(judge, &format!("{rtype}/{id}")).await);
-            }
-            facts => Some(facts?),
-        },
-        None => None,
-    };
     if let Some(current) = &current {
         subject.facts.security.extend(current.security.iter().cloned());
         subject.facts.inline_labels.extend(current.inline_labels.iter().cloned());
@@ -66,14 +76,6 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     let other_version = version.is_some() && facts.version.is_some() && facts.version != *version;
     if facts.resource_type != *rtype || facts.id.as_deref() != Some(id.as_str()) || other_version {
         return Err(Problem::Unfilterable("upstream-other-resource"));
-    }
-    let mut window = Box::new(Window::only());
-    if let Some(current) = &current {
-        let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
-        if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
-            window.deny(&ruling.refusing_owners(), &ruling.reasons());
-            return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
-        }
     }
     let judged = judge.judge(std::slice::from_ref(&subject)).await?;
     let shown = match judged.into_iter().next() {
@@ -84,8 +86,9 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
         }
         None => return Err(Problem::Absent),
     };
-    let Shown { bytes, owners, decision, removed, targets_dropped, hidden_targets: _ } = shown;
-    let etag = match removed.is_empty() && !targets_dropped {
+    let Shown { bytes, owners, decision, removed, targets_dropped: _, hidden_targets: _ } = shown;
+    // Of a Provenance always: the upstream's would tell that no target was taken out.
+    let etag = match removed.is_empty() && rtype.as_str() != "Provenance" {
         true => etag,
         false => Some(own_validator(facts.version.as_deref(), &bytes)),
     };
@@ -128,7 +131,7 @@ async fn current_facts(gate: &Gate, judge: &Judge, target: &str) -> Result<Resou
 }
 
 /// The validator of a body that is not the upstream's: a client must not take one for the other.
-fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
+pub(crate) fn own_validator(version: Option<&str>, bytes: &[u8]) -> String {
     let digest = hex::encode(Sha256::digest(bytes));
     format!("W/\"{}-{}\"", version.unwrap_or("0"), digest.get(..16).unwrap_or_default())
 }

@@ -15,7 +15,7 @@ use crate::filter::{Judged, Window};
 use crate::forward::UpstreamError;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
-use crate::read::{matches_any, too_large};
+use crate::read::{matches_any, own_validator, too_large};
 
 /// The resource as the client wants it.
 pub(super) struct ImageAfter {
@@ -109,11 +109,13 @@ impl Writer<'_> {
                 "redacted-image",
                 "Parts of this resource are redacted for you, so you may not overwrite or delete it.",
             )),
-            (_, true) => {
+            (seen, true) => {
                 let stored = facts.version.as_deref().filter(|version| is_fhir_id(version));
                 let version = etag.or_else(|| stored.map(|version| format!("W/\"{version}\"")));
                 let Some(version) = version else { return Err(Problem::Unversioned) };
-                if if_match.is_some_and(|known| !matches_any(known, &version)) {
+                let own = validator_shown(seen.as_ref(), &facts);
+                let names = |known: &str, tag: Option<&str>| tag.is_some_and(|tag| matches_any(known, tag));
+                if if_match.is_some_and(|known| !names(known, Some(&version)) && !names(known, own.as_deref())) {
                     return Err(Problem::VersionConflict);
                 }
                 let references = references(doc.root(), &facts, self.judge.bases());
@@ -141,6 +143,16 @@ pub(super) fn guard(before: &ResourceFacts, after: &ResourceFacts) -> Result<(),
     match resource && before.inline_labels.iter().all(kept) {
         true => Ok(()),
         false => Err(refused("labels-weakened", "A write may not take security labels away.")),
+    }
+}
+
+/// The validator that a read of this image gave, where that is not the upstream's.
+fn validator_shown(seen: Option<&Judged>, facts: &ResourceFacts) -> Option<String> {
+    match seen {
+        Some(Judged::Shown(shown)) if facts.resource_type.as_str() == "Provenance" => {
+            Some(own_validator(facts.version.as_deref(), &shown.bytes))
+        }
+        Some(Judged::Shown(_) | Judged::Hidden { .. }) | None => None,
     }
 }
 
