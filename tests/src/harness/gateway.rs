@@ -1,6 +1,6 @@
 //! The gateway before a FHIR server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Gateway {
     /// Its journal.
     pub journal: PathBuf,
     name: String,
+    /// In the place of this workspace's own.
+    program: Option<PathBuf>,
     process: Option<Running>,
 }
 
@@ -61,6 +63,14 @@ impl Gateway {
     /// # Errors
     /// When the gateway is not ready within a minute.
     pub async fn start(options: GatewayOptions) -> Result<Self> {
+        Self::start_program(options, None).await
+    }
+
+    /// The same with this program, where one is given, in the place of this workspace's gateway.
+    ///
+    /// # Errors
+    /// When the gateway is not ready within a minute.
+    pub async fn start_program(options: GatewayOptions, program: Option<&Path>) -> Result<Self> {
         std::fs::create_dir_all(&options.folder)?;
         let key = options.folder.join("kek");
         if !key.exists() {
@@ -105,6 +115,7 @@ impl Gateway {
             config,
             journal,
             name: options.name,
+            program: program.map(Path::to_path_buf),
             process: None,
         };
         gateway.start_again().await?;
@@ -127,9 +138,16 @@ impl Gateway {
         self.begin("livez").await
     }
 
+    async fn program(&self) -> Result<&Path> {
+        match &self.program {
+            Some(program) => Ok(program),
+            None => programs::gateway().await,
+        }
+    }
+
     async fn begin(&mut self, probe: &str) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name);
-        let program = programs::gateway().await?;
+        let program = self.program().await?;
         let mut process = Part::new(&self.name, program).args(["serve", "--config"]).arg(&self.config).start()?;
         let client = fhir::client()?;
         let probe = format!("{}/{probe}", self.admin);
@@ -196,7 +214,7 @@ impl Gateway {
     /// # Errors
     /// When the program cannot be started.
     pub async fn command(&self, arguments: &[&str]) -> Result<(i32, String)> {
-        let program = programs::gateway().await?;
+        let program = self.program().await?;
         let command =
             Command::new(program).args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).output();
         let output = command.await?;

@@ -21,6 +21,7 @@ mod reload;
 pub mod runner;
 pub mod telemetry;
 mod told;
+mod twin;
 mod us_core;
 mod us_core_table;
 mod wrong_answers;
@@ -177,6 +178,7 @@ pub fn tests() -> Vec<Test> {
         test!(paging::paging_links_are_the_callers_own, Gateway),
         test!(paging::paging_links_do_not_outlive_consent, Gateway),
         test!(paging::includes_stand_beside_their_match, Gateway),
+        test!(twin::hidden_parts_tell_nothing, Sidecar),
         test!(demo_upstream::a_server_that_is_there_is_served_and_left_alone, Peers),
         test!(telemetry::traces_and_metrics_reach_the_collector, Peers),
         test!(telemetry::a_requests_trace_shows_its_sequencing, Peers),
