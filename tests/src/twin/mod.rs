@@ -1,6 +1,6 @@
 //! The twin-world test: two worlds whose visible parts are equal for a caller give that caller equal answers, byte for byte.
 //!
-//! [`world`] makes pairs of worlds, [`requests`] makes requests, [`side`] sends them, [`canonical`] takes out of an answer
+//! [`making`] makes pairs of worlds, [`requests`] makes requests, [`side`] sends them, [`canonical`] takes out of an answer
 //! what a server assigns, [`verdict`] compares, [`shrink`] makes a difference small, [`run`] does it in numbers, and
 //! [`mutants`] shows that the test finds what it is made for.
 
@@ -8,8 +8,10 @@ pub mod callers;
 pub mod canonical;
 pub mod consents;
 pub mod dice;
+pub mod making;
 pub mod mutants;
 mod odd;
+mod parameters;
 pub mod records;
 pub mod requests;
 pub mod run;

@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::canonical::has_data;
 use super::dice::Dice;
+use super::making;
 use super::requests::{self, Expect, Kind, READS, Request, WRITES};
 use super::shrink;
 use super::side::{Exchange, Side};
 use super::twins::{Common, Gateways, Servers, say_loaded};
 use super::verdict::{Difference, compare};
-use super::world::{self, Gaps, Pair};
+use super::world::{Gaps, Pair};
 use crate::harness::say;
 
 /// How much is tried.
@@ -110,7 +111,7 @@ pub async fn whole(common: &Common<'_>, budget: Budget) -> Result<Tally> {
     while done < budget.pairs && tally.differences.len() < budget.most_differences {
         let pairs = budget.per_load.min(budget.pairs - done);
         let requests = budget.requests * (done + pairs) / budget.pairs - budget.requests * done / budget.pairs;
-        let servers = Box::pin(Servers::start(common)).await?;
+        let servers = Servers::start(common).await?;
         let part = Budget { first: budget.first + done, pairs, requests, ..budget };
         let (pairs_of, time) = loaded(&servers, &part).await?;
         let gateways = Gateways::start(common, &servers, "gateway", None).await?;
@@ -144,7 +145,7 @@ type Time = (String, super::canonical::Phases);
 pub async fn loaded(servers: &Servers, budget: &Budget) -> Result<(Vec<Pair>, Time)> {
     let begin = Instant::now();
     let numbers = budget.first..budget.first + budget.pairs;
-    let pairs: Vec<Pair> = numbers.map(|number| world::pair(budget.seed, number, budget.gaps)).collect();
+    let pairs: Vec<Pair> = numbers.map(|number| making::pair(budget.seed, number, budget.gaps)).collect();
     let time = say::while_running("loading pairs of worlds", servers.load(&pairs)).await?;
     say_loaded(&pairs, begin);
     Ok((pairs, time))

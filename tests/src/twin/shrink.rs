@@ -87,9 +87,10 @@ fn candidates(request: &Request) -> Vec<Request> {
     all
 }
 
-/// The hidden resources without which the answers are equal: each other one is taken out of its world for good.
+/// The hidden resources without which the answers are equal: each other one stays out of its world until all
+/// are found.
 async fn needed(sides: &mut [Side; 2], pair: &Pair, request: &Request) -> Result<Vec<String>> {
-    let mut needed = Vec::new();
+    let (mut needed, mut taken) = (Vec::new(), Vec::new());
     for (which, world) in pair.worlds.iter().enumerate() {
         for address in &world.hidden {
             let Some(side) = sides.get(which) else { continue };
@@ -99,7 +100,15 @@ async fn needed(sides: &mut [Side; 2], pair: &Pair, request: &Request) -> Result
                 if let Some(side) = sides.get(which) {
                     side.direct.put(&held).await?;
                 }
+            } else {
+                taken.push((which, held));
             }
+        }
+    }
+    // Other mutants are tried on the same worlds.
+    for (which, held) in taken {
+        if let Some(side) = sides.get(which) {
+            side.direct.put(&held).await?;
         }
     }
     Ok(needed)
