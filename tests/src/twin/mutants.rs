@@ -79,7 +79,7 @@ fn all() -> Result<Vec<Mutant>> {
 pub async fn run(common: &Common<'_>, within: Within, only: &[String]) -> Result<Vec<Row>> {
     let wanted = |mutant: &Mutant| only.is_empty() || only.iter().any(|part| mutant.name.contains(part.as_str()));
     let mutants: Vec<Mutant> = all()?.into_iter().filter(wanted).collect();
-    let servers = Servers::start(common).await?;
+    let servers = Box::pin(Servers::start(common)).await?;
     let budget = Budget {
         seed: within.seed,
         first: 0,

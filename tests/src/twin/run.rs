@@ -111,7 +111,7 @@ pub async fn whole(common: &Common<'_>, budget: Budget) -> Result<Tally> {
     while done < budget.pairs && tally.differences.len() < budget.most_differences {
         let pairs = budget.per_load.min(budget.pairs - done);
         let requests = budget.requests * (done + pairs) / budget.pairs - budget.requests * done / budget.pairs;
-        let servers = Servers::start(common).await?;
+        let servers = Box::pin(Servers::start(common)).await?;
         let part = Budget { first: budget.first + done, pairs, requests, ..budget };
         let (pairs_of, time) = loaded(&servers, &part).await?;
         let gateways = Gateways::start(common, &servers, "gateway", None).await?;

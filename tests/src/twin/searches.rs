@@ -150,7 +150,7 @@ pub(super) fn of_type(kind: &'static str, dice: &mut Dice, scene: &Scene) -> Req
             request = request.with(
                 "_security",
                 dice.word(&["R", "HIV", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality%7CV"]),
-            )
+            );
         }
         _ => {}
     }
