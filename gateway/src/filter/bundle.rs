@@ -61,6 +61,8 @@ struct State {
     /// Included entries whose match has not come yet; they wait for the end of their upstream page.
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
+    /// Whether all of a record has come, and what it refers to is written.
+    settling: bool,
     /// `Type/id` of all that was counted, on earlier pages too, where several searches find the same.
     seen: BTreeSet<String>,
     /// Where a many-patient search goes on.

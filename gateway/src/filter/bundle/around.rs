@@ -61,7 +61,7 @@ impl SearchAnswer {
         let facts = ResourceFacts::of(doc.root(), self.judge.bases()).map_err(|_| MALFORMED)?;
         let own = patient.reference();
         let belongs = name == own || shown.owners.contains(patient) || facts.references.contains(&own);
-        if !belongs && !self.state.referred.contains(&name) {
+        if !belongs && !(self.state.settling && self.state.referred.contains(&name)) {
             self.state.waiting_bytes += raw.len();
             if self.state.waiting_bytes > WAITING_LIMIT {
                 return Err(Problem::Unfilterable("includes-before-matches"));
@@ -82,10 +82,13 @@ impl SearchAnswer {
         Ok(())
     }
 
-    /// Writes what waited for something to refer to it, until nothing more is referred to.
+    /// Writes what the record refers to, until nothing more is referred to. In an order of its own: the upstream's may
+    /// hang on what is hidden.
     pub(super) async fn write_waiting_around(&mut self, window: &mut Window) -> Result<(), Problem> {
+        self.state.settling = true;
         loop {
-            let waited = std::mem::take(&mut self.state.waiting);
+            let mut waited = std::mem::take(&mut self.state.waiting);
+            waited.sort_unstable();
             self.state.waiting_bytes = 0;
             if !waited.is_empty() {
                 self.write_entries(&waited, window, true).await?;
