@@ -61,7 +61,8 @@ impl SearchAnswer {
         let facts = ResourceFacts::of(doc.root(), self.judge.bases()).map_err(|_| MALFORMED)?;
         let own = patient.reference();
         let belongs = name == own || shown.owners.contains(patient) || facts.references.contains(&own);
-        if !belongs && !(self.state.settling && self.state.referred.contains(&name)) {
+        let referred = self.state.settling && self.state.referred.contains(&name);
+        if !belongs && !referred {
             self.state.waiting_bytes += raw.len();
             if self.state.waiting_bytes > WAITING_LIMIT {
                 return Err(Problem::Unfilterable("includes-before-matches"));
