@@ -71,6 +71,7 @@ pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
         count: wanted.count,
         to_the_end: true,
         joined: false,
+        reaches: asked.reaches.clone(),
         skip: wanted.skip,
         most_entries: gate.shared.most_entries,
         window: (limits.window, limits.window_entries),

@@ -118,6 +118,7 @@ async fn step(
         handling: Handling::Strict,
         cursors: asked.cursors.clone(),
         rules: asked.rules,
+        reaches: asked.reaches.clone(),
         traceparent: asked.traceparent.clone(),
         fresh: asked.fresh,
     };
@@ -135,6 +136,9 @@ async fn step(
     loop {
         let window = answered.next_window().await?;
         bundle.extend_from_slice(&window.bytes);
+        if bundle.len() > gate.shared.limits.batch_answer {
+            return Err(Problem::TooCostly);
+        }
         if window.is_last() {
             break;
         }

@@ -128,8 +128,9 @@ async fn serve(
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
             let cursors = shared.cursors.under(rules.digest.to_string());
-            let handling = preferences.handling;
-            let asked = search::Asked { rtype, query: &query, handling, cursors, rules, traceparent, fresh: false };
+            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
+            let (query, fresh) = (&query, false);
+            let asked = search::Asked { rtype, query, handling, cursors, rules, traceparent, reaches, fresh };
             Box::pin(search(gate, judge, permit, asked)).await
         }
         Verb::Compartment { patient, rtype, query } => {

@@ -8,7 +8,7 @@ use gateway_core::scope::ScopeGrant;
 use gateway_core::trim::Trim;
 
 use crate::cursor::{Cursors, LONGEST, Position};
-use crate::filter::{Further, Judge, Links, Looks, Pages, Parts, SearchAnswer, SearchPlan};
+use crate::filter::{Further, Judge, Links, Looks, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -45,6 +45,8 @@ pub struct Asked<'a> {
     pub rules: &'a Rules,
     /// The trace to pass on.
     pub traceparent: Option<String>,
+    /// Which types the organisation lets it bring along.
+    pub reaches: Reaches,
     /// Whether the FHIR server is not to answer from a cache of its own.
     pub fresh: bool,
 }
@@ -165,6 +167,7 @@ pub(crate) fn plan(
         looks: Looks::default(),
         trim: Trim::default(),
         dropped: Vec::new(),
+        reaches: asked.reaches.clone(),
         parts: Parts::One,
     };
     if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {

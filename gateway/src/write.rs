@@ -209,7 +209,8 @@ impl Writer<'_> {
         let reach = self.judge.reach(&after.facts, Action::Create);
         self.new_references(&after.references, &BTreeSet::new(), reach).await?;
         let owners = self.permitted(&after.facts, Action::Create).await?;
-        let request = self.request(Method::Post, rtype.as_str().to_owned(), Some(after.bytes), None);
+        let body = images::without_id(&after.bytes)?;
+        let request = self.request(Method::Post, rtype.as_str().to_owned(), Some(body), None);
         let images = vec![after.facts];
         Ok(Prepared {
             permit,

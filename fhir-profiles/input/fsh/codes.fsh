@@ -133,6 +133,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #redacted-image "Redacted image" "The caller sees only parts of the resource and may not overwrite it."
 * #chain-not-permitted "Chain not permitted" "A step of a chained parameter or _has searches a type that the caller may not search."
 * #chain-too-costly "Chain too costly" "A step of a chained parameter or _has finds more than is joined."
+* #transaction-too-large "Transaction too large" "What the entries of a transaction come to is larger than is taken."
 * #reference-not-visible "Reference not visible" "The body refers to what is absent or hidden."
 * #reference-malformed "Reference malformed" "The body holds a reference that is no literal reference."
 * #too-many-references "Too many references" "The body holds more references than the limit."

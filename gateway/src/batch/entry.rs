@@ -64,6 +64,10 @@ impl Entry {
             return Err(Problem::Uninterpretable(Refusal::QueryTooLong));
         }
         let (body, content_type) = body(entry, &method)?;
+        let conditions = ["ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince"];
+        if conditions.iter().any(|name| request.get(name).is_some_and(|value| value.as_str().is_none())) {
+            return Err(bad("A condition of an entry's request is no text."));
+        }
         let if_none_exist = text(request, "ifNoneExist");
         let headers = Headers {
             content_type: content_type.as_deref(),

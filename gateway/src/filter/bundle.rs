@@ -10,7 +10,7 @@ mod includes;
 use std::collections::BTreeSet;
 
 use gateway_core::decide::{Action, Permit};
-use gateway_core::json::{Doc, quoted};
+use gateway_core::json::{Doc, Value, quoted};
 use gateway_core::owner::PatientId;
 use gateway_core::reasons::{Reason, RuleName};
 
@@ -129,7 +129,8 @@ impl SearchAnswer {
                     if !matches!(self.plan.parts, Parts::Around(_)) {
                         self.write_waiting(window).await?;
                     }
-                    let empty = self.state.read == self.state.read_before_page;
+                    // A search that ends is no page without an end.
+                    let empty = self.state.read == self.state.read_before_page && !self.pages.turned();
                     self.state.read_before_page = self.state.read;
                     self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
                     if self.state.empty_pages > MOST_EMPTY_PAGES {
@@ -213,7 +214,7 @@ impl SearchAnswer {
                 Parts::Around(_) => Mode::Match,
                 Parts::One | Parts::Then(_) => mode(doc, self.plan.rtype)?,
             };
-            if mode == Mode::Outcome {
+            if mode == Mode::Outcome || (mode == Mode::Include && !self.may_bring(resource)) {
                 continue;
             }
             let mut subject = match self.judge.subject(raw, resource, Action::Search) {
@@ -228,10 +229,13 @@ impl SearchAnswer {
             }
             subjects.push((subject, mode, raw));
         }
+        let along = subjects.iter().filter(|(_, mode, _)| *mode == Mode::Include).map(|(subject, ..)| name(subject));
+        let along: BTreeSet<String> = along.collect::<Result<_, _>>()?;
         for (subject, mode, _) in &mut subjects {
             if *mode == Mode::Include {
                 // What refers to a match was searched for; what a match refers to needs leave to read only.
-                let iterated = |name: &String| self.plan.looks.iterates() && self.state.included.contains(name);
+                let came = |name: &String| self.state.included.contains(name) || along.contains(name);
+                let iterated = |name: &String| self.plan.looks.iterates() && came(name);
                 let refers =
                     |name: &String| self.state.shown.contains(name) || matches.contains(name) || iterated(name);
                 subject.action =
@@ -256,6 +260,11 @@ impl SearchAnswer {
             }
         }
         Ok(())
+    }
+
+    /// Whether the organisation lets the search bring resources of this type along.
+    fn may_bring(&self, resource: Value<'_>) -> bool {
+        self.plan.reaches.reaches(&resource.str_at("resourceType").unwrap_or_default())
     }
 
     fn write_match(&mut self, subject: &Subject<'_>, judged: Judged, window: &mut Window) -> Result<(), Problem> {

@@ -199,7 +199,7 @@ impl Judge {
     /// Decides whether the caller may read the resource of this name (`Type/id`). If not, the ruling that hides it, which is
     /// none where it is not there.
     pub(crate) async fn may_read(&self, name: &str) -> Result<Result<(), Option<Ruling>>, Problem> {
-        let found = self.facts.resources.facts_of(&BTreeSet::from([name.to_owned()])).await?;
+        let found = self.targets(&BTreeSet::from([name.to_owned()])).await?;
         let Some(facts) = found.get(name) else { return Ok(Err(None)) };
         let rulings = self.decide_all(&[(facts, Action::Read)]).await?;
         Ok(match rulings.into_iter().next() {

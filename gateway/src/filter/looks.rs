@@ -103,8 +103,10 @@ impl Looks {
     pub(super) fn at(&self, path: &str) -> bool {
         let element = path.split('.').nth(1).unwrap_or_default();
         self.names.iter().any(|name| match name.as_str() {
+            // Of some types these look into what is repeated below (FamilyMemberHistory.condition.code).
+            "status" | "code" | "date" if BELOW.contains(&element) => true,
             "status" | "category" | "class" | "type" => element == name,
-            "code" => element == "code" || element.starts_with("medication"),
+            "code" => element.starts_with("code") || element.starts_with("medication"),
             "date" => DATES.iter().any(|date| element.to_ascii_lowercase().contains(date)),
             _ => true,
         })
@@ -126,6 +128,9 @@ impl Looks {
         self.names.iter().any(|name| matches!(name.as_str(), "target" | "patient")) || self.targets.iter().any(other)
     }
 }
+
+/// Elements of the root that hold what `status`, `code` or `date` of their type look at.
+const BELOW: [&str; 5] = ["condition", "dosageInstruction", "ingredient", "reaction", "recommendation"];
 
 /// What the names of dates have in common, in small letters.
 const DATES: &[&str] = &[

@@ -35,6 +35,7 @@ pub struct Pages {
     further: VecDeque<String>,
     traceparent: Option<String>,
     fresh: bool,
+    turned: bool,
 }
 
 struct Page {
@@ -48,7 +49,7 @@ impl Pages {
     /// A reader that has asked nothing yet.
     pub fn new(upstream: Upstream, entry_limit: usize, traceparent: Option<String>) -> Self {
         let limits = ScanLimits { entry: entry_limit, ..ScanLimits::default() };
-        Self { upstream, limits, page: None, further: VecDeque::new(), traceparent, fresh: false }
+        Self { upstream, limits, page: None, further: VecDeque::new(), traceparent, fresh: false, turned: false }
     }
 
     /// The same reader, whose upstream is not to answer from a cache of its own.
@@ -61,6 +62,11 @@ impl Pages {
     #[must_use]
     pub fn then(self, further: impl IntoIterator<Item = String>) -> Self {
         Self { further: further.into_iter().collect(), ..self }
+    }
+
+    /// Whether the page that ended was the last of its search: another one may follow on it.
+    pub fn turned(&self) -> bool {
+        self.turned
     }
 
     /// Asks for the page at `target`. Answers the upstream's status where that is not 200, its body unread.
@@ -93,7 +99,9 @@ impl Pages {
                 None => {}
             }
             let Some(scanner) = &mut page.scanner else {
-                let next = page.next.take().or_else(|| self.further.pop_front());
+                let own = page.next.take();
+                self.turned = own.is_none();
+                let next = own.or_else(|| self.further.pop_front());
                 self.page = None;
                 return Ok(Next::PageEnd { next });
             };

@@ -39,6 +39,8 @@ pub struct SearchPlan {
     pub trim: Trim,
     /// Unknown parameters that were not forwarded; the answer warns of them.
     pub dropped: Vec<String>,
+    /// Which types the organisation lets the request bring along.
+    pub reaches: Reaches,
     /// What else it is made of.
     pub parts: Parts,
 }

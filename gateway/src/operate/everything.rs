@@ -2,7 +2,7 @@
 
 use gateway_core::consent::dates::Moment;
 use gateway_core::decide::Permit;
-use gateway_core::interaction::{OperationLevel, Refusal, SearchQuery};
+use gateway_core::interaction::{KnownParams, OperationLevel, Param, Refusal, SearchQuery};
 use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 use gateway_core::trim::Trim;
@@ -44,6 +44,9 @@ pub(super) async fn everything(
     let limits = &gate.shared.limits;
     let query = wanted.query.to_query();
     let separator = if query.is_empty() { "" } else { "&" };
+    let dates = |param: &&Param| matches!(param.name.as_str(), "start" | "end");
+    let dates = SearchQuery::from_params(wanted.query.params().iter().filter(dates).cloned().collect());
+    let looks = Looks::of(&dates, ResourceType::PATIENT, &KnownParams::new(), judge.bases());
     let plan = SearchPlan {
         rtype: ResourceType::PATIENT,
         target: format!("{path}?{query}{separator}_count={UPSTREAM_PAGE}"),
@@ -54,7 +57,8 @@ pub(super) async fn everything(
         skip: wanted.skip,
         most_entries: gate.shared.most_entries,
         window: (limits.window, limits.window_entries),
-        looks: Looks::default(),
+        looks,
+        reaches: invoked.reaches.clone(),
         trim: Trim::default(),
         dropped: wanted.dropped,
         parts: Parts::Around(Around { patient, reaches: invoked.reaches.clone() }),

@@ -11,6 +11,7 @@ use gateway_core::owner::is_universal;
 use gateway_core::reference::{BaseUrl, Bases, Target, literal_references};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::rebase;
+use gateway_core::scope::{Letter, ScopeGrant};
 
 use super::{Invoked, REFUSED, bad_body, not_accepted, unless_readable};
 use crate::filter::{Judge, Window};
@@ -25,12 +26,20 @@ pub(super) async fn terminology(
     permit: &Permit,
     invoked: Invoked,
 ) -> Result<Outcome, Problem> {
+    let letter = invoked.row.letter(&invoked.level).unwrap_or(Letter::Read);
     let path = match &invoked.level {
         OperationLevel::Instance(rtype, id) => {
             if let Some(absent) = unless_readable(judge, &format!("{rtype}/{id}")).await? {
                 return Ok(absent);
             }
             format!("{rtype}/{id}/{}", invoked.row.name)
+        }
+        // By its canonical url any of that type may be meant.
+        OperationLevel::Type(rtype) if judge.caller().scopes.allows(letter, rtype) == ScopeGrant::None => {
+            return Err(Problem::Refused {
+                rule: "scope-filter",
+                sentence: format!("The token's scopes reach some resources of {rtype} only: name one."),
+            });
         }
         OperationLevel::Type(rtype) => format!("{rtype}/{}", invoked.row.name),
         OperationLevel::System | OperationLevel::Version(..) => return Err(Problem::Absent),

@@ -11,7 +11,7 @@ use gateway_core::resource_type::ResourceType;
 use super::images::bad;
 use super::references::too_many_references;
 use super::{Act, Change, Deed, Settled, Which, Writer, not_permitted};
-use crate::filter::Window;
+use crate::filter::{Reaches, Window};
 use crate::outcome::{Answer, Outcome, Refused};
 use crate::problem::Problem;
 use crate::search;
@@ -196,6 +196,8 @@ impl Writer<'_> {
         body: Bytes,
         if_match: Option<String>,
     ) -> Result<Settled, Refused> {
+        // Where nothing matches it creates: that is asked before anything is searched.
+        self.organisation("create", rtype)?;
         let own = {
             let doc = Doc::parse(&body).map_err(|_| bad("body-malformed", "The body is not acceptable JSON."))?;
             doc.root().str_at("id").map(std::borrow::Cow::into_owned)
@@ -235,9 +237,19 @@ impl Writer<'_> {
         }
     }
 
+    /// What the organisation allows of what is a part of this write.
+    fn organisation(&self, action: &str, rtype: ResourceType) -> Result<(), Problem> {
+        let organisation = &self.rules.organisation;
+        let allowed = organisation.decide(&self.asked.caller, action, Some(rtype.as_str()), crate::clock::now());
+        allowed.map_err(|_| {
+            super::refused("organisation-policy", "Your organisation's policy does not allow you this kind of request.")
+        })
+    }
+
     /// Searches by the criteria, to the end.
     pub(super) async fn matches(&self, rtype: ResourceType, criteria: &SearchQuery) -> Result<Matches, Refused> {
         let permit = self.permit(Action::Search, rtype)?;
+        self.organisation("search-type", rtype)?;
         let cursors = self.gate.shared.cursors.under(self.asked.policy_digest.to_string());
         let handling = gateway_core::interaction::Handling::Strict;
         let asked = search::Asked {
@@ -246,6 +258,8 @@ impl Writer<'_> {
             handling,
             cursors,
             rules: self.rules,
+            // Criteria bring nothing along.
+            reaches: Reaches::new(|_| false),
             traceparent: self.traceparent.clone(),
             fresh: true,
         };

@@ -163,6 +163,16 @@ impl Writer<'_> {
     }
 }
 
+/// The body of a create without its id, which means nothing (FHIR R4 §3.1.0.8): HAPI takes it in a transaction for the
+/// name by which other entries refer to what is new.
+pub(super) fn without_id(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let failed = || bad("body-malformed", "The body cannot be carried over.");
+    let doc = Doc::parse(body).map_err(|_| failed())?;
+    let mut edits = Edits::new();
+    edits.remove_children(doc.root(), |member| member.key_is("id"));
+    edits.apply(body).map_err(|_| failed())
+}
+
 /// The document with these references replaced.
 fn renamed<'a>(doc: &Doc<'a>, names: &BTreeMap<String, String>) -> Result<Cow<'a, [u8]>, Problem> {
     if names.is_empty() {

@@ -88,14 +88,17 @@ pub async fn transaction(
     let names = names(judge, &of, &settled)?;
     let judge = judge.clone().with_made(Arc::new(made(gate, rules, judge, &names, &of, &settled)?));
     let kept_back: Vec<_> = settled.iter().map(Settled::kept_back).collect();
+    let limits = &gate.shared.limits;
+    let mut room = limits.body.max(limits.batch_answer);
     let mut ready = Vec::new();
     for (at, (entry, settled)) in of.iter().zip(settled).enumerate() {
         ready.push(match settled {
             Settled::There(there) => Ready::There(there),
             Settled::Do(deed) => {
                 match entry.writer(gate, rules, &judge, &names, returns).prepare(deed).await {
-                    Ok(prepared) => Ready::Send(Box::new(prepared)),
-                    Err(refused) => {
+                    Ok(prepared) if fits(&prepared, &mut room) => Ready::Send(Box::new(prepared)),
+                    refused => {
+                        let refused = refused.err().unwrap_or_else(|| too_much().into());
                         // Its own is beside it already.
                         let others = kept_back.into_iter().enumerate().filter(|(other, _)| *other != at);
                         return Err(others.fold(refused, |refused, (_, of)| refused.beside(of)));
@@ -105,6 +108,21 @@ pub async fn transaction(
         });
     }
     carry(gate, rules, &judge, &names, returns, of, ready).await.map_err(Refused::from)
+}
+
+/// Takes what an entry comes to off the room that is left: small patches may make large images.
+fn fits(prepared: &Prepared, room: &mut usize) -> bool {
+    let left = room.checked_sub(prepared.request.body.as_ref().map_or(0, Bytes::len));
+    *room = left.unwrap_or_default();
+    left.is_some()
+}
+
+fn too_much() -> Problem {
+    Problem::BadBody {
+        status: 413,
+        rule: "transaction-too-large",
+        sentence: "What the entries come to is larger than this gateway takes: nothing was written.".to_owned(),
+    }
 }
 
 impl Of {

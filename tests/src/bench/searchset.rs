@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use fhir_gateway::config::PeerConfig;
-use fhir_gateway::filter::{Judge, Looks, Pages, Parts, SearchAnswer, SearchPlan};
+use fhir_gateway::filter::{Judge, Looks, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
 use fhir_gateway::forward::{Patience, Upstream};
 use fhir_gateway::gather::Facts;
 use fhir_gateway::gather::consents::ConsentSource;
@@ -150,6 +150,7 @@ impl Filter {
             trim: Trim::default(),
             joined: false,
             dropped: Vec::new(),
+            reaches: Reaches::new(|_| true),
             parts: Parts::One,
         };
         let mut pages = Pages::new(self.upstream.clone(), 8 << 20, None);

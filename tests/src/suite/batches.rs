@@ -373,6 +373,24 @@ pub(super) async fn one_refusal_refuses_all(stack: &mut Stack) -> Result<()> {
     Ok(())
 }
 
+/// The id in the body of a create means nothing: no other entry's reference is turned to what is new by it.
+pub(super) async fn bodies_of_creates_name_nothing(stack: &mut Stack) -> Result<()> {
+    let (direct, doctor) = (stack.direct()?, caller(stack, Role::Doctor)?);
+    let named = observation("alder-bp", "alder");
+    let mut refers = new("alder");
+    refers["hasMember"] = json!([{"reference": "Observation/alder-bp"}]);
+    let entries = json!([entry("POST", "Observation", &named), entry("POST", "Observation", &refers)]);
+    let answer = post(&doctor, "transaction", &entries).await?;
+    let made: Vec<String> = responses(&answer)?.iter().filter_map(address).collect();
+    ensure!(made.len() == 2, "{}", String::from_utf8_lossy(&answer.body));
+    let stored = direct.read(made.last().context("nothing was created")?).await?;
+    let names: Vec<&str> = made.iter().map(String::as_str).collect();
+    delete(&direct, &[names[1], names[0]]).await?;
+    let member = stored.pointer("/hasMember/0/reference").and_then(Value::as_str);
+    ensure!(member == Some("Observation/alder-bp"), "it refers to {member:?}");
+    Ok(())
+}
+
 /// A new patient comes with records of his own, for whom no Consent can be recorded yet.
 pub(super) async fn registrars_bring_records(stack: &mut Stack) -> Result<()> {
     let more = json!({"roles": {"registrar": ["registrar"]}});

@@ -155,6 +155,7 @@ pub fn tests() -> Vec<Test> {
         test!(batches::hidden_entries_as_absent, Gateway),
         test!(batches::transactions_are_stored_whole, Gateway),
         test!(batches::one_refusal_refuses_all, Gateway),
+        test!(batches::bodies_of_creates_name_nothing, Gateway),
         test!(batches::registrars_bring_records, Gateway),
         test!(batches::batches_are_bounded, Gateway),
         test!(conditional::creates_find_what_is_visible, Gateway),

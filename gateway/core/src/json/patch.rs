@@ -243,8 +243,12 @@ fn equal(one: Value<'_>, other: Value<'_>) -> bool {
     }
     match one.kind() {
         Kind::Object => {
-            one.children().count() == other.children().count()
-                && one.members().all(|member| other.get(&member.key).is_some_and(|there| equal(member.value, there)))
+            // Sorted, not looked up one by one: a client chooses how many there are.
+            let (mut ones, mut others): (Vec<_>, Vec<_>) = (one.members().collect(), other.members().collect());
+            ones.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            others.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            ones.len() == others.len()
+                && ones.iter().zip(&others).all(|(a, b)| a.key == b.key && equal(a.value, b.value))
         }
         Kind::Array => {
             one.items().count() == other.items().count() && one.items().zip(other.items()).all(|(a, b)| equal(a, b))

@@ -44,6 +44,8 @@ impl SearchAnswer {
         if self.state.seen.contains(&name) {
             return Ok(());
         }
+        // `start` and `end` look at dates of whatever there is, those that are redacted too.
+        let judged = if name == patient.reference() { judged } else { self.unless_found_by_removed(judged) };
         let begun = self.state.visible >= self.plan.skip;
         let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
         let mut shown = match judged {

@@ -57,7 +57,8 @@ impl SearchAnswer {
         // Only what is shown brings others along: nothing is reached through what is hidden.
         let brings = self.plan.looks.brought_on_by(left, self.judge.bases());
         if !belongs {
-            if may_wait {
+            // What is hidden does not wait: how much of it there is must not matter.
+            if may_wait && matches!(judged, Judged::Shown(_)) {
                 self.state.waiting_bytes += raw.len();
                 if self.state.waiting_bytes > WAITING_LIMIT {
                     return Err(Problem::Unfilterable("includes-before-matches"));

@@ -120,3 +120,15 @@ fn a_patch_cannot_grow_without_bound() {
     let patch = Patch::parse(format!("[{doubling}]").as_bytes(), 16).unwrap();
     assert_eq!(patch.apply(OBSERVATION.as_bytes(), 1024), Err(PatchError::TooLarge));
 }
+
+/// The client chooses how many members there are: comparing them must not take their square.
+#[test]
+fn a_test_of_many_members_ends() {
+    let members: Vec<String> = (0..50_000).map(|number| format!(r#""m{number}":{number}"#)).collect();
+    let (forth, back) = (members.join(","), members.iter().rev().cloned().collect::<Vec<_>>().join(","));
+    let patch = format!(
+        r#"[{{"op":"add","path":"/extension","value":{{{forth}}}}},{{"op":"test","path":"/extension","value":{{{back}}}}}]"#
+    );
+    let patch = Patch::parse(patch.as_bytes(), 16).unwrap();
+    assert!(patch.apply(OBSERVATION.as_bytes(), 8 << 20).is_ok());
+}
