@@ -4,10 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use gateway_core::interaction::SearchQuery;
 use gateway_core::resource_type::ResourceType;
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::problem::Problem;
 
 /// Places to wait at; criteria that share one wait for each other too.
 const PLACES: usize = 64;
@@ -37,14 +40,37 @@ impl Place {
 }
 
 impl Turns {
-    /// Waits until nobody else is at any of these places, in their order, so that nobody waits for ever.
-    pub async fn at(&self, places: &BTreeSet<Place>) -> Vec<MutexGuard<'_, ()>> {
-        let mut held = Vec::with_capacity(places.len());
-        for place in places {
-            if let Some(mutex) = self.0.get(place.0) {
-                held.push(mutex.lock().await);
+    /// Waits until nobody else is at any of these places: in their order, so that no two wait for each other.
+    ///
+    /// # Errors
+    /// Where it takes longer than `limit`; nothing was looked at yet, and no place is held.
+    pub async fn at(&self, places: &BTreeSet<Place>, limit: Duration) -> Result<Vec<MutexGuard<'_, ()>>, Problem> {
+        let all = async {
+            let mut held = Vec::with_capacity(places.len());
+            for place in places {
+                if let Some(mutex) = self.0.get(place.0) {
+                    held.push(mutex.lock().await);
+                }
             }
-        }
-        held
+            held
+        };
+        tokio::time::timeout(limit, all).await.map_err(|_| Problem::Overloaded("turn-timeout"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_too_long_gives_up_and_holds_nothing() {
+        let turns = Turns::default();
+        let (both, second) = (BTreeSet::from([Place(0), Place(1)]), BTreeSet::from([Place(1)]));
+        let limit = Duration::from_millis(50);
+        let held = turns.at(&second, limit).await.expect("nobody is there");
+        let refused = turns.at(&both, limit).await;
+        assert!(matches!(refused, Err(Problem::Overloaded("turn-timeout"))));
+        drop(held);
+        assert_eq!(turns.at(&both, limit).await.expect("nobody is there any more").len(), 2);
     }
 }

@@ -125,8 +125,8 @@ pub struct Names {
 struct Deed {
     rtype: ResourceType,
     act: Act,
-    /// What Consent kept back from the criteria.
-    kept_back: Option<Box<Window>>,
+    /// What Consent kept back from the criteria, and what searches in references disclose.
+    seen: Option<Box<Window>>,
 }
 
 enum Act {
@@ -166,7 +166,7 @@ impl Writer<'_> {
     /// Decides, records the intent, forwards, records the outcome.
     pub async fn write(&self, change: Change) -> Result<Outcome, Problem> {
         let places: BTreeSet<Place> = change.place().into_iter().collect();
-        let _turn = self.gate.shared.turns.at(&places).await;
+        let _turn = self.gate.shared.turns.at(&places, self.gate.shared.limits.request_timeout).await?;
         let prepared = match self.settle(change).await {
             Ok(Settled::There(there)) => return Ok(there.outcome(self.returns)),
             Ok(Settled::Do(deed)) => self.prepare(deed).await,
@@ -183,7 +183,7 @@ impl Writer<'_> {
 
     /// Decides on both images; nothing has been sent.
     async fn prepare(&self, deed: Deed) -> Result<Prepared, Refused> {
-        let Deed { rtype, act, kept_back } = deed;
+        let Deed { rtype, act, seen } = deed;
         let prepared = match &act {
             Act::Create { body } => self.create(rtype, body).await,
             Act::Update { id, body, if_match } => self.update(rtype, id, body, if_match.as_deref()).await,
@@ -192,10 +192,11 @@ impl Writer<'_> {
         };
         match prepared {
             Ok(mut prepared) => {
-                prepared.written.kept_back = kept_back;
+                prepared.written.seen = seen;
                 Ok(prepared)
             }
-            Err(refused) => Err(refused.beside(kept_back)),
+            // What is refused is not echoed.
+            Err(refused) => Err(refused.beside(seen.and_then(|seen| seen.kept_back()))),
         }
     }
 
@@ -212,11 +213,7 @@ impl Writer<'_> {
         let body = images::without_id(&after.bytes)?;
         let request = self.request(Method::Post, rtype.as_str().to_owned(), Some(body), None);
         let images = vec![after.facts];
-        Ok(Prepared {
-            permit,
-            request,
-            written: Written { rtype, id: None, owners, before: None, images, kept_back: None },
-        })
+        Ok(Prepared { permit, request, written: Written { rtype, id: None, owners, before: None, images, seen: None } })
     }
 
     async fn update(
@@ -264,7 +261,7 @@ impl Writer<'_> {
         let request = self.request(Method::Put, format!("{rtype}/{id}"), Some(after.bytes), Some(before.version));
         let images = vec![before.facts.clone(), after.facts];
         let (id, before) = (Some(id.to_owned()), Some(before.facts));
-        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, kept_back: None } })
+        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, seen: None } })
     }
 
     async fn delete(&self, rtype: ResourceType, id: &str, if_match: Option<&str>) -> Result<Prepared, Refused> {
@@ -273,7 +270,7 @@ impl Writer<'_> {
         let request = self.request(Method::Delete, format!("{rtype}/{id}"), None, Some(before.version));
         let (owners, images) = (before.owners, vec![before.facts.clone()]);
         let (id, before) = (Some(id.to_owned()), Some(before.facts));
-        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, kept_back: None } })
+        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, seen: None } })
     }
 
     fn permit(&self, action: Action, rtype: ResourceType) -> Result<Permit, Problem> {

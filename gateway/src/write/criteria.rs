@@ -66,18 +66,18 @@ impl Settled {
     /// What Consent kept back on the way here.
     pub(super) fn kept_back(&self) -> Option<Box<Window>> {
         match self {
-            Self::Do(deed) => deed.kept_back.as_ref().and_then(|window| window.kept_back()),
+            Self::Do(deed) => deed.seen.as_ref().and_then(|window| window.kept_back()),
             Self::There(there) => there.window.kept_back(),
         }
     }
 }
 
 impl Deed {
-    fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
-        match (&mut self.kept_back, kept_back) {
+    fn beside(mut self, seen: Option<Box<Window>>) -> Self {
+        match (&mut self.seen, seen) {
             (_, None) => {}
-            (Some(own), Some(kept_back)) => own.absorb(*kept_back),
-            (own @ None, kept_back) => *own = kept_back,
+            (Some(own), Some(seen)) => own.absorb(*seen),
+            (own @ None, seen) => *own = seen,
         }
         self
     }
@@ -86,7 +86,7 @@ impl Deed {
 impl Writer<'_> {
     /// Finds what a change is about.
     pub(super) async fn settle(&self, change: Change) -> Result<Settled, Refused> {
-        let to = |rtype, act, kept_back| Ok(Settled::Do(Deed { rtype, act, kept_back }));
+        let to = |rtype, act, seen| Ok(Settled::Do(Deed { rtype, act, seen }));
         let (change, of_references) = self.with_found_references(change).await?;
         let settled = match change {
             Change::Create { rtype, body, unless: None } => to(rtype, Act::Create { body }, None),
@@ -120,17 +120,18 @@ impl Writer<'_> {
         match settled {
             Ok(Settled::Do(deed)) => Ok(Settled::Do(deed.beside(of_references))),
             Ok(Settled::There(mut there)) => {
-                if let Some(kept_back) = of_references {
-                    there.window.absorb(*kept_back);
+                if let Some(seen) = of_references {
+                    there.window.absorb(*seen);
                 }
                 Ok(Settled::There(there))
             }
-            Err(refused) => Err(refused.beside(of_references)),
+            Err(refused) => Err(refused.beside(of_references.and_then(|seen| seen.kept_back()))),
         }
     }
 
     /// The change with the searches in its references replaced by what they find (FHIR R4 §3.1.0.11.3), which must be one
-    /// resource; and what Consent kept back from them. Outside of Bundles they stay, to be refused.
+    /// resource; and what they disclose, for the echo names it, and what Consent kept back from them. Outside of Bundles
+    /// they stay, to be refused.
     async fn with_found_references(&self, change: Change) -> Result<(Change, Option<Box<Window>>), Refused> {
         Ok(match change {
             Change::Create { rtype, body, unless } if self.in_bundle => {
@@ -158,7 +159,7 @@ impl Writer<'_> {
         }
         let mut edits = Edits::new();
         let mut known: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
-        let mut kept_back: Option<Box<Window>> = None;
+        let mut seen = Box::new(Window::only());
         for (span, text) in searches {
             let name = match known.get(&text) {
                 Some(name) => name.clone(),
@@ -167,24 +168,22 @@ impl Writer<'_> {
                     let rtype = ResourceType::parse(rtype).map_err(|_| Problem::ConditionalReference)?;
                     let criteria = SearchQuery::parse(query, &[]).map_err(Problem::Uninterpretable)?;
                     let matches = self.matches(rtype, &criteria).await?;
-                    kept_back = match (kept_back, matches.kept_back) {
-                        (Some(mut before), Some(now)) => {
-                            before.absorb(*now);
-                            Some(before)
-                        }
-                        (before, now) => before.or(now),
-                    };
                     let Found::One(there) = matches.found else {
-                        return Err(Refused::from(Problem::ConditionalReference).beside(kept_back));
+                        if let Some(kept_back) = matches.kept_back {
+                            seen.absorb(*kept_back);
+                        }
+                        return Err(Refused::from(Problem::ConditionalReference).beside(seen.kept_back()));
                     };
-                    known.insert(text.clone(), there.name());
-                    there.name()
+                    let name = there.name();
+                    seen.absorb(*there.window);
+                    known.insert(text.clone(), name.clone());
+                    name
                 }
             };
             edits.replace(span, quoted(&name));
         }
         let bytes = edits.apply(&body).map_err(|_| bad("body-malformed", "The body is not acceptable JSON."))?;
-        Ok((bytes.into(), kept_back))
+        Ok((bytes.into(), Some(seen)))
     }
 
     /// FHIR R4 §3.1.0.4.3: none is a create, one an update, several neither. Where the body brings an id and nothing
@@ -220,7 +219,7 @@ impl Writer<'_> {
                 Act::Update { id: there.id, body, if_match }
             }
         };
-        Ok(Settled::Do(Deed { rtype, act, kept_back }))
+        Ok(Settled::Do(Deed { rtype, act, seen: kept_back }))
     }
 
     /// The one resource that a patch or a delete is about.

@@ -33,8 +33,8 @@ pub(super) struct Written {
     pub(super) before: Option<ResourceFacts>,
     /// All images, for what is cached of them.
     pub(super) images: Vec<ResourceFacts>,
-    /// What Consent kept back from the criteria that found it.
-    pub(super) kept_back: Option<Box<Window>>,
+    /// What Consent kept back from the criteria that found it, and what searches in its references disclose.
+    pub(super) seen: Option<Box<Window>>,
 }
 
 /// The head of the answer, its body with what goes on record, and the end.
@@ -66,9 +66,7 @@ impl Writer<'_> {
                 status => failed(&Problem::UpstreamRefused { status }),
             },
         };
-        if let Some(kept_back) = written.kept_back {
-            window.absorb(*kept_back);
-        }
+        beside(&mut window, end, written.seen);
         Outcome::Written { answer, window, end, intended }
     }
 
@@ -155,6 +153,14 @@ impl Writer<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Puts on record beside a write what was looked at on the way to it; what failed echoes nothing of it.
+pub(super) fn beside(window: &mut Window, end: End, seen: Option<Box<Window>>) {
+    let told = if end == End::UpstreamFailed { seen.and_then(|seen| seen.kept_back()) } else { seen };
+    if let Some(told) = told {
+        window.absorb(*told);
     }
 }
 

@@ -12,7 +12,7 @@ use gateway_core::owner::{Owners, PatientId};
 use gateway_core::reference::Target;
 use gateway_core::resource_type::ResourceType;
 
-use super::ending::{Ended, failed, unknown};
+use super::ending::{Ended, beside, failed, unknown};
 use super::images::bad;
 use super::{Act, Change, Deed, Names, Prepared, Settled, There, Writer};
 use crate::filter::Judge;
@@ -74,7 +74,7 @@ pub async fn transaction(
     pieces: Vec<Piece>,
 ) -> Result<Carried, Refused> {
     let places: BTreeSet<Place> = pieces.iter().filter_map(|piece| piece.change.place()).collect();
-    let _turns = gate.shared.turns.at(&places).await;
+    let _turns = gate.shared.turns.at(&places, gate.shared.limits.request_timeout).await?;
     let nobody = Names::default();
     let (mut of, mut settled) = (Vec::new(), Vec::new());
     for Piece { access, asked, head, full_url, change } in pieces {
@@ -271,7 +271,7 @@ async fn carry(
             Ready::There(there) => there.outcome(returns),
             Ready::Send(prepared) => {
                 let Prepared { permit, mut written, .. } = *prepared;
-                let kept_back = written.kept_back.take();
+                let seen = written.seen.take();
                 written.owners = written.owners.iter().filter_map(|owner| known(owner, names, &real)).collect();
                 let writer = entry.writer(gate, rules, judge, names, returns);
                 let ended: Ended = match &answers {
@@ -293,9 +293,7 @@ async fn carry(
                 };
                 at += 1;
                 let (answer, mut window, end) = ended;
-                if let Some(kept_back) = kept_back {
-                    window.absorb(*kept_back);
-                }
+                beside(&mut window, end, seen);
                 Outcome::Written { answer, window, end, intended: intended.clone() }
             }
         };

@@ -74,7 +74,12 @@ pub(super) async fn chains_find_what_the_server_finds(stack: &mut Stack) -> Resu
 async fn found(world: &Permitted) -> Result<()> {
     let mut wrong = Vec::new();
     let mut some = 0;
-    for query in CHAINS {
+    let nested = "Patient?_has:Encounter:patient:service-provider.name=Northfield";
+    let follows = !world.direct.search(nested).await?.is_empty();
+    if !follows {
+        say::loud(&format!("NOT COMPARED: the FHIR server itself finds nothing by {nested}"));
+    }
+    for query in CHAINS.iter().filter(|query| follows || **query != nested) {
         let encoded = query.replace('|', "%7C");
         let held = pages::walk(&world.direct, &encoded, By::Get).await.with_context(|| format!("directly: {query}"))?;
         for by in [By::Get, By::Post] {
@@ -110,7 +115,13 @@ async fn found(world: &Permitted) -> Result<()> {
 async fn iterated(world: &Permitted) -> Result<()> {
     let mut wrong = Vec::new();
     let mut included = 0;
-    for query in ITERATED {
+    // An older name of `:iterate`, which not every server knows.
+    let recurse = "Encounter?_id=alder-visit-1&_include:recurse=Encounter:service-provider";
+    let known = world.direct.get(recurse).await?.status.is_success();
+    if !known {
+        say::loud(&format!("NOT COMPARED: the FHIR server itself refuses {recurse}"));
+    }
+    for query in ITERATED.iter().filter(|query| known || **query != recurse) {
         let held = pages::walk(&world.direct, query, By::Get).await.with_context(|| format!("directly: {query}"))?;
         let received = pages::walk(&world.through, query, By::Get).await.with_context(|| (*query).to_owned())?;
         let (here, there) = (names(&held, |page| &page.includes), names(&received, |page| &page.includes));

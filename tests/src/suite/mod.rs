@@ -1,5 +1,6 @@
 //! The end-to-end tests: each a name, what it needs, and an async function over the one shared [`Stack`].
 
+mod able;
 mod audit_feed;
 mod backup;
 mod bad_bodies;
@@ -30,6 +31,7 @@ mod reload;
 pub mod runner;
 pub mod telemetry;
 mod told;
+mod transactions;
 mod trim;
 mod twin;
 mod us_core;
@@ -153,10 +155,10 @@ pub fn tests() -> Vec<Test> {
         test!(patches::patches_are_guarded_as_updates, Gateway),
         test!(batches::entries_answer_as_alone, Gateway),
         test!(batches::hidden_entries_as_absent, Gateway),
-        test!(batches::transactions_are_stored_whole, Gateway),
-        test!(batches::one_refusal_refuses_all, Gateway),
-        test!(batches::bodies_of_creates_name_nothing, Gateway),
-        test!(batches::registrars_bring_records, Gateway),
+        test!(transactions::transactions_are_stored_whole, Gateway),
+        test!(transactions::one_refusal_refuses_all, Gateway),
+        test!(transactions::bodies_of_creates_name_nothing, Gateway),
+        test!(transactions::registrars_bring_records, Gateway),
         test!(batches::batches_are_bounded, Gateway),
         test!(conditional::creates_find_what_is_visible, Gateway),
         test!(conditional::creates_wait_for_one_another, Gateway),

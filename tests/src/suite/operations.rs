@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::able;
 use super::told::{as_role, rule};
 use crate::demo::cast::Role;
 use crate::harness::fhir::{Answer, Fhir};
@@ -47,6 +48,7 @@ fn observation(subject: &str) -> Value {
 /// `$meta` of what is visible is the upstream's, of what is hidden that of nothing; labels of hidden resources are told by none.
 pub(super) async fn meta_is_that_of_a_read(stack: &mut Stack) -> Result<()> {
     let (direct, doctor) = (stack.direct()?, as_role(stack, Role::Doctor)?);
+    able::answers(&direct, "Observation/alder-bp/$meta").await?;
     let mut tagged = observation("Patient/alder");
     tagged["id"] = json!("op-meta");
     tagged["meta"] = json!({"profile": ["http://example.org/p"], "tag": [{"system": "urn:t", "code": "a"}],
@@ -159,6 +161,7 @@ pub(super) async fn redacted_is_not_validated(stack: &mut Stack) -> Result<()> {
 pub(super) async fn terminology_is_passed_on(stack: &mut Stack) -> Result<()> {
     let (direct, doctor) = (stack.direct()?, as_role(stack, Role::Doctor)?);
     let gender = "http://hl7.org/fhir/administrative-gender";
+    able::answers(&direct, &format!("CodeSystem/$lookup?system={gender}&code=male")).await?;
     for path in [
         format!("CodeSystem/$lookup?system={gender}&code=male"),
         format!("CodeSystem/$validate-code?url={gender}&code=male"),
@@ -198,6 +201,7 @@ pub(super) async fn terminology_is_passed_on(stack: &mut Stack) -> Result<()> {
 /// The CapabilityStatement names what is served, and nothing that is not.
 pub(super) async fn capabilities_name_what_is_served(stack: &mut Stack) -> Result<()> {
     let doctor = as_role(stack, Role::Doctor)?;
+    able::answers(&stack.direct()?, "Observation/alder-bp/$meta").await?;
     let statement = doctor.read("metadata").await?;
     let names = |value: &Value, key: &str| -> Vec<String> {
         let list = value.as_array().into_iter().flatten();

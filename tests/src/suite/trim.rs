@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
+use super::able;
 use super::leaks::{altered, same};
 use super::pages::{self, By};
 use crate::demo::cast::Role;
@@ -44,6 +45,7 @@ fn labelled(resource: &Map<String, Value>) -> bool {
 /// Everything visible of a patient, read and searched each way, is trimmed as the FHIR server trims it.
 pub(super) async fn trimmed_as_the_server_trims(stack: &mut Stack) -> Result<()> {
     let (direct, doctor) = (stack.direct()?, altered(stack, Role::Doctor, &json!({}))?);
+    able::summarizes(&direct).await?;
     let queries = [
         "Patient?_id=alder",
         "Observation?patient=alder",

@@ -92,7 +92,7 @@ pub async fn run(common: &Common<'_>, within: Within, only: &[String]) -> Result
     // Looks change nothing: all such mutants are tried on the same worlds.
     let (pairs, time) = run::loaded(&servers, &budget).await?;
     let gateways = Gateways::start(common, &servers, "unchanged", None).await?;
-    let tally = run::looked(common, &gateways, &budget, pairs.clone(), &time).await?;
+    let tally = run::sent(common, &gateways, &budget, pairs.clone(), &time, run::LOOKS).await?;
     gateways.stop().await?;
     say::step(&format!("the gateway as it is: {}", run::line(&tally)));
     ensure!(tally.differences.is_empty(), "the gateway as it is can be told apart: nothing is to be learnt of mutants");
@@ -109,11 +109,11 @@ pub async fn run(common: &Common<'_>, within: Within, only: &[String]) -> Result
         };
         let gateways = Gateways::start(common, &servers, &mutant.name, Some(&program)).await?;
         let tally = match mutant.writes {
-            false => run::looked(common, &gateways, &budget, pairs.clone(), &time).await?,
+            false => run::sent(common, &gateways, &budget, pairs.clone(), &time, run::LOOKS).await?,
             true => {
                 let fresh = Budget { first: within.pairs * (at + 1), ..budget };
                 let (pairs, time) = run::loaded(&servers, &fresh).await?;
-                run::wrote(common, &gateways, &fresh, pairs, &time).await?
+                run::sent(common, &gateways, &fresh, pairs, &time, run::MAY_WRITE).await?
             }
         };
         gateways.stop().await?;

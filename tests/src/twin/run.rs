@@ -98,6 +98,31 @@ impl Tally {
     }
 }
 
+/// The tally of pairs that are at work at the same time, and when a line was said of it.
+struct Shared(Mutex<(Tally, Instant)>);
+
+impl Shared {
+    fn new() -> Self {
+        Self(Mutex::new((Tally::default(), Instant::now())))
+    }
+
+    /// Counts something; says every few seconds how far it is.
+    fn with<T>(&self, count: impl FnOnce(&mut Tally) -> T) -> T {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tally, said) = &mut *held;
+        let counted = count(tally);
+        if said.elapsed() > Duration::from_secs(5) {
+            *said = Instant::now();
+            say::step(&line(tally));
+        }
+        counted
+    }
+
+    fn into_tally(self) -> Tally {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 /// Pairs at work at the same time: those of a pair come in turn.
 const AT_ONCE: usize = 6;
 
@@ -115,7 +140,7 @@ pub async fn whole(common: &Common<'_>, budget: Budget) -> Result<Tally> {
         let part = Budget { first: budget.first + done, pairs, requests, ..budget };
         let (pairs_of, time) = loaded(&servers, &part).await?;
         let gateways = Gateways::start(common, &servers, "gateway", None).await?;
-        tally.add(sent(common, &gateways, &part, pairs_of, &time).await?);
+        tally.add(sent(common, &gateways, &part, pairs_of, &time, LOOKS_THEN_WRITES).await?);
         gateways.stop().await?;
         done += pairs;
         say::step(&format!("{done} of {} pairs: {}", budget.pairs, line(&tally)));
@@ -151,7 +176,17 @@ pub async fn loaded(servers: &Servers, budget: &Budget) -> Result<(Vec<Pair>, Ti
     Ok((pairs, time))
 }
 
-/// Sends the requests of a budget to both sides: first what looks only, of all pairs, then what may write.
+/// Lists of kinds, one stage after the other, each with its share of the requests in per cent.
+pub type Stages = &'static [(&'static [Kind], usize)];
+
+/// First what looks only, of all pairs, then what may write.
+pub const LOOKS_THEN_WRITES: Stages = &[(READS, 68), (WRITES, 32)];
+/// What looks only.
+pub const LOOKS: Stages = &[(READS, 100)];
+/// What may write only.
+pub const MAY_WRITE: Stages = &[(WRITES, 100)];
+
+/// Sends the requests of a budget to both sides, stage by stage.
 ///
 /// # Errors
 /// When a side does not answer.
@@ -161,57 +196,15 @@ pub async fn sent(
     budget: &Budget,
     pairs: Vec<Pair>,
     time: &Time,
-) -> Result<Tally> {
-    stages(common, gateways, budget, pairs, time, &[(READS, 68), (WRITES, 32)]).await
-}
-
-/// Sends what looks only.
-///
-/// # Errors
-/// When a side does not answer.
-pub async fn looked(
-    common: &Common<'_>,
-    gateways: &Gateways,
-    budget: &Budget,
-    pairs: Vec<Pair>,
-    time: &Time,
-) -> Result<Tally> {
-    stages(common, gateways, budget, pairs, time, &[(READS, 100)]).await
-}
-
-/// Sends what may write only.
-///
-/// # Errors
-/// When a side does not answer.
-pub async fn wrote(
-    common: &Common<'_>,
-    gateways: &Gateways,
-    budget: &Budget,
-    pairs: Vec<Pair>,
-    time: &Time,
-) -> Result<Tally> {
-    stages(common, gateways, budget, pairs, time, &[(WRITES, 100)]).await
-}
-
-/// Lists of kinds, each with its share of the requests in per cent.
-type Stages<'s> = &'s [(&'static [Kind], usize)];
-
-async fn stages(
-    common: &Common<'_>,
-    gateways: &Gateways,
-    budget: &Budget,
-    pairs: Vec<Pair>,
-    time: &Time,
-    stages: Stages<'_>,
+    stages: Stages,
 ) -> Result<Tally> {
     let each = budget.requests / budget.pairs.max(1);
-    let all = Mutex::new(Tally::default());
+    let all = Shared::new();
     let mut at_work = Vec::new();
     for pair in pairs {
         let sides = gateways.sides(common, &pair, time)?;
         at_work.push((pair, sides));
     }
-    let mut last = Instant::now();
     for (kinds, share) in stages.iter().copied() {
         let mut working = stream::iter(at_work)
             .map(|(pair, sides)| {
@@ -223,15 +216,11 @@ async fn stages(
         let mut finished = Vec::new();
         while let Some(done) = working.next().await {
             finished.push(done?);
-            if last.elapsed() > Duration::from_secs(5) {
-                last = Instant::now();
-                say::step(&line(&all.lock().unwrap_or_else(PoisonError::into_inner)));
-            }
         }
         drop(working);
         at_work = finished;
     }
-    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(all.into_tally())
 }
 
 /// The requests of one pair, one after the other.
@@ -241,7 +230,7 @@ async fn one(
     mut sides: [Side; 2],
     kinds: &'static [Kind],
     number: usize,
-    all: &Mutex<Tally>,
+    all: &Shared,
 ) -> Result<(Pair, [Side; 2])> {
     let writes = kinds.iter().any(|kind| kind.name == "create");
     let mut dice = Dice::new(budget.seed, &format!("{}/{}", pair.name, if writes { "writes" } else { "reads" }));
@@ -250,11 +239,7 @@ async fn one(
         if writes && request.expect != Expect::NotShown {
             request.expect = Expect::Unknown;
         }
-        let stop = {
-            let tally = all.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.differences.len() >= budget.most_differences
-        };
-        if stop {
+        if all.with(|tally| tally.differences.len() >= budget.most_differences) {
             break;
         }
         let described = || {
@@ -269,8 +254,7 @@ async fn one(
         };
         match compare(&mut sides, &request).await.with_context(described)? {
             None => {
-                let mut tally = all.lock().unwrap_or_else(PoisonError::into_inner);
-                tally.unsettled += 1;
+                all.with(|tally| tally.unsettled += 1);
                 if request.changes() {
                     // One side may have written and the other not: the worlds of this pair are twins no more.
                     break;
@@ -281,13 +265,14 @@ async fn one(
                     Some(what) => Some(shrink::smallest(&mut sides, &pair, budget.seed, &request, what).await?),
                     None => None,
                 };
-                let mut tally = all.lock().unwrap_or_else(PoisonError::into_inner);
-                tally.count(&request, &exchange);
                 let differed = difference.is_some();
-                if let Some(difference) = difference {
-                    say::loud(&difference.to_string());
-                    tally.differences.push(difference);
-                }
+                all.with(|tally| {
+                    tally.count(&request, &exchange);
+                    if let Some(difference) = difference {
+                        say::loud(&difference.to_string());
+                        tally.differences.push(difference);
+                    }
+                });
                 if differed && request.changes() {
                     break;
                 }
