@@ -1,14 +1,17 @@
 //! What the gateway reads: resources, searchsets, requests, scopes, Consents.
 
-use gateway_core::consent::{Body, r4};
+use gateway_core::consent::dates::Zone;
+use gateway_core::consent::{Body, Consent, Unusable, r4, r5};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::interaction::{Handling, Headers, Interaction, KnownParams, Request, SearchQuery};
 use gateway_core::json::{BundleScanner, Doc, Edits, Piece, ScanError, ScanLimits};
+use gateway_core::labels::Labels;
 use gateway_core::redact::{ElementPath, redact};
 use gateway_core::reference::{BaseUrl, Bases};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::rewrite::rebase;
 use gateway_core::scope::{Letter, ScopeGrant, Scopes};
+use gateway_core::search_match::{Filter, Image, View};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -21,9 +24,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "core-interaction", run: interaction, candidates: requests },
     Target { name: "core-scope", run: scope, candidates: claims },
     Target { name: "core-consent", run: consent, candidates: consents },
+    Target { name: "core-filter", run: filter, candidates: filters },
 ];
 
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 15] = [
     include_str!("../../../gateway/core/scenarios/01-implicit-policies.json"),
     include_str!("../../../gateway/core/scenarios/02-which-consents-count.json"),
     include_str!("../../../gateway/core/scenarios/03-not-understood.json"),
@@ -36,6 +40,9 @@ const SCENARIOS: [&str; 12] = [
     include_str!("../../../gateway/core/scenarios/10-several-consents.json"),
     include_str!("../../../gateway/core/scenarios/11-owners-and-scopes.json"),
     include_str!("../../../gateway/core/scenarios/12-redaction-and-break-glass.json"),
+    include_str!("../../../gateway/core/scenarios/13-granular-scopes.json"),
+    include_str!("../../../gateway/core/scenarios/13-memberships-links-and-implicit-policies.json"),
+    include_str!("../../../gateway/core/scenarios/14-other-versions.json"),
 ];
 
 /// The scenarios' objects with this member, each once.
@@ -224,23 +231,59 @@ fn claims() -> Vec<Vec<u8>> {
     rows.filter_map(|row| Some(row.split_once(" -> ")?.0.as_bytes().to_vec())).collect()
 }
 
-/// A Consent is understood or refused, the same each time; one that is in force is not understood with an element more.
+/// A Consent of either version is understood or refused, the same each time; one that is in force is not understood with
+/// an element more.
 fn consent(data: &[u8]) -> bool {
     if Doc::parse(data).is_err() {
         return false;
     }
     let value: Value = serde_json::from_slice(data).expect("what we accept is JSON");
-    let Ok(consent) = r4::read(&value) else { return false };
-    assert_eq!(r4::read(&value).as_ref(), Ok(&consent));
+    // What the other version has no such element of: a reader that skips it may skip what changes the meaning.
+    let r4 = understood(&value, r4::read, ("decision", json!("permit")));
+    let r5 = understood(&value, r5::read, ("scope", json!({"text": "x"})));
+    r4 || r5
+}
+
+fn understood(value: &Value, read: impl Fn(&Value) -> Result<Consent, Unusable>, (element, of): (&str, Value)) -> bool {
+    let Ok(consent) = read(value) else { return false };
+    assert_eq!(read(value).as_ref(), Ok(&consent));
     if matches!(consent.body, Body::Active { .. }) {
-        // R4 has no such element: a reader that skips it may skip what changes the meaning.
-        let mut more = value;
-        more["decision"] = json!("permit");
-        assert!(r4::read(&more).is_err(), "an unknown element is skipped");
+        let mut more = value.clone();
+        more[element] = of;
+        assert!(read(&more).is_err(), "an unknown element is skipped");
     }
     true
 }
 
 fn consents() -> Vec<Vec<u8>> {
     scenarios_with("resourceType")
+}
+
+/// A filter of a granular scope is supported or not; a parameter more never finds more.
+fn filter(data: &[u8]) -> bool {
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (Ok(rtype), Ok(query)) = (std::str::from_utf8(line()), std::str::from_utf8(line())) else { return false };
+    let rtype = ResourceType::parse(rtype).ok();
+    let Ok(filter) = Filter::parse(rtype, query) else { return false };
+    let Ok(doc) = Doc::parse(line()) else { return false };
+    let (bases, zone, labels) = (bases(), Zone::default(), Labels::unreadable());
+    let fewer = query.rsplit_once('&').and_then(|(fewer, _)| Filter::parse(rtype, fewer).ok());
+    for image in [Image::Stored, Image::Created, Image::Updated] {
+        let view = View { resource: doc.root(), image, labels: &labels, bases: &bases, zone: &zone };
+        if filter.matches(&view) {
+            assert!(fewer.as_ref().is_none_or(|fewer| fewer.matches(&view)), "a parameter more finds more");
+        }
+    }
+    true
+}
+
+fn filters() -> Vec<Vec<u8>> {
+    let resource = json!({"resourceType": "Observation", "id": "l", "status": "final", "meta": {"lastUpdated": "2026-01-02T03:04:05Z"},
+        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}], "text": "x"}, "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": "2025-03-01T12:30:00Z"});
+    let rows = harvest::rows(include_str!("../../../gateway/core/vectors/filters.txt"));
+    let asked = rows.filter_map(|row| row.split_once(" -> ")?.0.split_once(" ? "));
+    asked.map(|(_, filter)| format!("Observation\n{filter}\n{resource}").into_bytes()).collect()
 }

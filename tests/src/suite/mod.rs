@@ -7,6 +7,7 @@ mod bad_bodies;
 mod bad_input;
 mod batches;
 mod chains;
+mod channels;
 mod chart;
 mod compartment;
 mod conditional;
@@ -144,6 +145,7 @@ pub fn tests() -> Vec<Test> {
         test!(leaks::foundations_are_not_written, Gateway),
         test!(leaks::consents_for_others_in_disguise, Gateway),
         test!(leaks::hidden_records_are_not_relabelled, Gateway),
+        test!(channels::every_channel_keeps_its_rule, Gateway),
         test!(granular::filters_mean_what_the_server_means, Gateway),
         test!(granular::hidden_by_a_filter_is_absent, Gateway),
         test!(granular::includes_match_and_what_covers_all_hides_nothing, Gateway),

@@ -23,6 +23,10 @@ use crate::harness::{programs, say, workspace};
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long each fuzz target runs: a smoke test, that all of them build, start from their seeds and get going.
 const FUZZ_SECONDS: &str = "2";
+/// How long what a stranger can send, or what decides, is tried.
+const FUZZ_LONGER: &str = "60";
+/// Requests with their searches, filters of scopes, Consents.
+const FUZZED_LONGER: [&str; 3] = ["core-interaction", "core-filter", "core-consent"];
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -153,7 +157,7 @@ fn target() -> Result<PathBuf> {
     folder.parent().map(Path::to_owned).context("a folder of programs has a parent")
 }
 
-/// Every fuzz target for a few seconds; where there is no C++ compiler for libFuzzer that is said, and is no failure.
+/// Every fuzz target for a few seconds, some for a minute; where there is no C++ compiler for libFuzzer that is said, and is no failure.
 async fn fuzz() -> Result<Tally> {
     say::step("cargo fuzz-all");
     let what = "the fuzz targets";
@@ -164,9 +168,15 @@ async fn fuzz() -> Result<Tally> {
     if built.failed > 0 {
         return Ok(built);
     }
-    let mut program = Command::new(target()?.join("debug/fuzz-all"));
+    let impossible = "the fuzz targets: there is no C++ compiler, or this is not Linux";
+    let all = target()?.join("debug/fuzz-all");
+    let mut program = Command::new(&all);
     program.args(["--seconds", FUZZ_SECONDS]);
-    checked(what, program, "the fuzz targets: there is no C++ compiler, or this is not Linux").await
+    let mut tally = checked(what, program, impossible).await?;
+    let mut longer = Command::new(&all);
+    longer.args(["--seconds", FUZZ_LONGER]).args(FUZZED_LONGER);
+    tally.add(checked("requests, filters and Consents, fuzzed for a minute each", longer, impossible).await?);
+    Ok(tally)
 }
 
 async fn contracts() -> Result<Tally> {
