@@ -15,7 +15,7 @@ use gateway_core::trim::Trim;
 
 use crate::clock;
 use crate::cursor::{Cursors, Position};
-use crate::filter::{Further, Judge, Looks, Pages, Part, Parts, Reaches, SearchAnswer, SearchPlan, Window};
+use crate::filter::{Further, Judge, Looks, Pages, Part, Parts, Reaches, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
@@ -88,7 +88,7 @@ pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
         let plan = SearchPlan { parts: Parts::One, ..plan };
         let mut answer = begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await?;
         if let Outcome::Whole { window, .. } = &mut answer {
-            deny(window, &hidden);
+            window.deny_by(&hidden);
         }
         return Ok(answer);
     }
@@ -104,12 +104,6 @@ pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
         status => return Err(Problem::UpstreamRefused { status }),
     }
     begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await
-}
-
-fn deny(window: &mut Window, hidden: &[crate::filter::Ruling]) {
-    for ruling in hidden {
-        window.deny(&ruling.refusing_owners(), &ruling.reasons());
-    }
 }
 
 fn wanted(judge: &Judge, asked: &Asked<'_>, path: &str, known: &KnownParams) -> Result<Wanted, Problem> {

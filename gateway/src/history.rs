@@ -61,9 +61,7 @@ async fn hidden(gate: &Gate, judge: &Judge, of: &Of, name: String) -> Result<Opt
     let Some(lineage) = lineages.get(&name) else { return Err(Problem::Absent) };
     let rulings = judge.decide_all(&[(&lineage.newest, of.action())]).await?;
     let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) else { return Ok(None) };
-    let mut window = Box::new(Window::only());
-    window.deny(&ruling.refusing_owners(), &ruling.reasons());
-    Ok(Some(Outcome::Refused { problem: Problem::Absent, denied: Some(window) }))
+    Ok(Some(Outcome::Refused { problem: Problem::Absent, denied: Some(Window::denied([ruling])) }))
 }
 
 /// The plan, and the query that the self link shows.

@@ -306,9 +306,7 @@ impl HistoryAnswer {
 
     fn kept_back<'r>(&self, rulings: impl IntoIterator<Item = &'r Ruling>, window: &mut Window) {
         if self.on_this_page() {
-            for ruling in rulings {
-                window.deny(&ruling.refusing_owners(), &ruling.reasons());
-            }
+            window.deny_by(rulings);
         }
     }
 

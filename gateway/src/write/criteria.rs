@@ -73,13 +73,8 @@ impl Settled {
 }
 
 impl Deed {
-    fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
-        match (&mut self.kept_back, kept_back) {
-            (_, None) => {}
-            (Some(own), Some(kept_back)) => own.absorb(*kept_back),
-            (own @ None, kept_back) => *own = kept_back,
-        }
-        self
+    fn beside(self, kept_back: Option<Box<Window>>) -> Self {
+        Self { kept_back: Window::together(self.kept_back, kept_back), ..self }
     }
 }
 
@@ -167,13 +162,7 @@ impl Writer<'_> {
                     let rtype = ResourceType::parse(rtype).map_err(|_| Problem::ConditionalReference)?;
                     let criteria = SearchQuery::parse(query, &[]).map_err(Problem::Uninterpretable)?;
                     let matches = self.matches(rtype, &criteria).await?;
-                    kept_back = match (kept_back, matches.kept_back) {
-                        (Some(mut before), Some(now)) => {
-                            before.absorb(*now);
-                            Some(before)
-                        }
-                        (before, now) => before.or(now),
-                    };
+                    kept_back = Window::together(kept_back, matches.kept_back);
                     let Found::One(there) = matches.found else {
                         return Err(Refused::from(Problem::ConditionalReference).beside(kept_back));
                     };
