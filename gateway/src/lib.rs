@@ -28,6 +28,7 @@ pub mod interpret;
 mod join;
 pub mod journal;
 pub mod keys;
+pub mod links;
 pub mod operate;
 pub mod organisation;
 pub mod outcome;
