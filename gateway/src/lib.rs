@@ -52,4 +52,5 @@ pub mod tally;
 pub mod telemetry;
 pub mod tls;
 pub mod turns;
+mod verb;
 pub mod write;
