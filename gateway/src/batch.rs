@@ -11,7 +11,7 @@ use std::time::Instant;
 use gateway_core::interaction::Interaction;
 use gateway_core::json::Doc;
 
-pub use answer::Answers;
+use answer::Answers;
 pub use entry::{Entry, Rank};
 
 use crate::clock;
@@ -20,6 +20,7 @@ use crate::head::Head;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::record::{Access, Asked};
+use crate::write::Carried;
 
 /// An entry with the record that it will have; what cannot be read of it is its refusal.
 pub struct Request {
@@ -118,4 +119,16 @@ pub async fn batch(
         answers.take(at, recorded).await;
     }
     Ok(answers.bundle("batch-response"))
+}
+
+/// Answers a transaction that was carried out: each entry is recorded as it ended.
+///
+/// # Errors
+/// Where it is not known how it ended, or that nothing was written.
+pub async fn carried_out(gate: &Gate, Carried { entries, problem }: Carried) -> Result<Outcome, Problem> {
+    let mut answers = Answers::new(&gate.shared, entries.len());
+    for (at, (access, asked, outcome)) in entries.into_iter().enumerate() {
+        answers.take(at, gate.shared.recorder.record(&access, &asked, outcome).await).await;
+    }
+    problem.map_or_else(|| Ok(answers.bundle("transaction-response")), Err)
 }

@@ -13,15 +13,13 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::{Letter, ScopeGrant};
 use gateway_core::trim::Trim;
 
-use crate::clock;
-use crate::cursor::{Cursors, Position};
-use crate::filter::{Further, Judge, Looks, Pages, Part, Parts, Reaches, SearchAnswer, SearchPlan, Window};
+use crate::cursor::Cursors;
+use crate::filter::{Further, Judge, Looks, Pages, Part, Parts, Reaches, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
+use crate::links::{Wanted, links};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
-use crate::search::{
-    CURSOR, LARGEST_PAGE, PAGE, UPSTREAM_PAGE, begin, links, refuse_redacted, stale_cursor, upstream_page,
-};
+use crate::search::{LARGEST_PAGE, PAGE, UPSTREAM_PAGE, begin, first_target, refuse_redacted, upstream_page};
 
 /// A search of a compartment as the client asked for it.
 pub struct Asked<'a> {
@@ -41,17 +39,6 @@ pub struct Asked<'a> {
     pub traceparent: Option<String>,
 }
 
-/// What of the client's query counts.
-struct Wanted {
-    /// The query for the upstream, without what pages.
-    query: SearchQuery,
-    /// The query that the self link shows.
-    shown: String,
-    dropped: Vec<String>,
-    count: u32,
-    skip: u64,
-}
-
 /// Searches, and answers with the first window and the maker of further ones. The compartment of a patient who is hidden
 /// is as empty as that of one who is not there.
 pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>) -> Result<Outcome, Problem> {
@@ -62,37 +49,30 @@ pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
     let Some(Part { rtype, target, looks }) = searches.pop_front() else {
         return Err(Problem::Uninterpretable(Refusal::NotServed("search-compartment")));
     };
-    let limits = &gate.shared.limits;
     let shown = SearchQuery::parse(&wanted.shown, &[]).map_err(Problem::Uninterpretable)?;
     let plan = SearchPlan {
         rtype,
-        target,
-        query: wanted.query.to_query(),
-        count: wanted.count,
-        to_the_end: true,
+        page: wanted.page(gate, target),
         joined: false,
         reaches: asked.reaches.clone(),
-        skip: wanted.skip,
-        most_entries: gate.shared.most_entries,
-        window: (limits.window, limits.window_entries),
         looks,
         trim: Trim::of(&shown).map_err(Problem::Uninterpretable)?,
         dropped: wanted.dropped,
         parts: Parts::Then(searches),
     };
     let links = links(gate, asked.cursors, &judge, path, wanted.shown);
-    let mut pages = Pages::new(gate.upstream.clone(), limits.entry, asked.traceparent);
+    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
     let name = BTreeSet::from([asked.patient.reference()]);
     if let Err(hidden) = judge.may_refer(&name, permit.grant()).await? {
         // Nothing is asked of the upstream, so nothing is found.
         let plan = SearchPlan { parts: Parts::One, ..plan };
         let mut answer = begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await?;
         if let Outcome::Whole { window, .. } = &mut answer {
-            deny(window, &hidden);
+            window.deny_by(&hidden);
         }
         return Ok(answer);
     }
-    match pages.open(&permit, plan.target.clone()).await? {
+    match pages.open(&permit, plan.page.target.clone()).await? {
         200 => {}
         400 | 422 => {
             return Err(Problem::BadBody {
@@ -106,22 +86,9 @@ pub async fn compartment(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
     begin(Further::Search(Box::new(SearchAnswer::new(judge, permit, pages, plan, links)))).await
 }
 
-fn deny(window: &mut Window, hidden: &[crate::filter::Ruling]) {
-    for ruling in hidden {
-        window.deny(&ruling.refusing_owners(), &ruling.reasons());
-    }
-}
-
 fn wanted(judge: &Judge, asked: &Asked<'_>, path: &str, known: &KnownParams) -> Result<Wanted, Problem> {
-    if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
-        let opened = asked.cursors.open(judge.caller(), path, &cursor.value, clock::now());
-        return match opened.map_err(|_| stale_cursor())? {
-            (Position::AfterMatches { query, skip, count }, shown) => {
-                let query = SearchQuery::parse(&query, &[]).map_err(Problem::Uninterpretable)?;
-                Ok(Wanted { query, shown, dropped: Vec::new(), count, skip })
-            }
-            (Position::UpstreamPage { .. }, _) => Err(stale_cursor()),
-        };
+    if let Some(wanted) = Wanted::onward(&asked.cursors, judge, path, asked.query)? {
+        return Ok(wanted);
     }
     let checked = match asked.rtype {
         Some(rtype) if patient_compartment(rtype).is_empty() && rtype != ResourceType::PATIENT => {
@@ -210,5 +177,5 @@ fn search(judge: &Judge, rtype: ResourceType, param: Param, wanted: &Wanted, kno
     let looks = Looks::of(&query, rtype, known, judge.bases());
     let query = query.to_query();
     let page = upstream_page(&query, wanted.count, UPSTREAM_PAGE);
-    Part { rtype, target: format!("{rtype}?{query}&_count={page}"), looks }
+    Part { rtype, target: first_target(rtype, &query, page), looks }
 }

@@ -12,6 +12,7 @@ use crate::auth::Authenticator;
 use crate::capability::{self, Issuer};
 use crate::config::Limits;
 use crate::cursor::Cursors;
+use crate::filter::Bounds;
 use crate::forward::Upstream;
 use crate::gather::Facts;
 use crate::problem::Problem;
@@ -60,6 +61,13 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Conditional writes wait here for one another.
     pub turns: Turns,
+}
+
+impl Shared {
+    /// What bounds an answer of many entries.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { most_entries: self.most_entries, window: (self.limits.window, self.limits.window_entries) }
+    }
 }
 
 /// The upstream's capabilities, once they have been read.

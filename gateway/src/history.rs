@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use gateway_core::decide::Permit;
 use gateway_core::interaction::{Handling, SearchQuery};
 
-use crate::clock;
 use crate::cursor::{Cursors, Position};
-use crate::filter::{Further, HistoryAnswer, HistoryPlan, Judge, Of, Pages, Reaches, Window};
+use crate::filter::{Further, HistoryAnswer, HistoryPlan, Judge, Of, PagePlan, Pages, Reaches, Window};
 use crate::gate::Gate;
+use crate::links::{goes_on, links, opened, stale_cursor};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
-use crate::search::{CURSOR, LARGEST_PAGE, PAGE, UPSTREAM_PAGE, begin, links, stale_cursor};
+use crate::search::{LARGEST_PAGE, PAGE, UPSTREAM_PAGE, begin, first_target};
 
 /// A history as the client asked for it.
 pub struct Asked<'a> {
@@ -39,9 +39,9 @@ pub async fn history(gate: &Gate, judge: Judge, permit: Permit, asked: Asked<'_>
     }
     let (plan, shown) = plan(gate, &judge, &asked)?;
     let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, asked.traceparent);
-    match pages.open(&permit, plan.target.clone()).await? {
+    match pages.open(&permit, plan.page.target.clone()).await? {
         200 => {}
-        404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
+        404 | 410 if goes_on(asked.query) => return Err(stale_cursor()),
         400 | 422 => {
             return Err(Problem::BadBody {
                 status: 400,
@@ -61,35 +61,22 @@ async fn hidden(gate: &Gate, judge: &Judge, of: &Of, name: String) -> Result<Opt
     let Some(lineage) = lineages.get(&name) else { return Err(Problem::Absent) };
     let rulings = judge.decide_all(&[(&lineage.newest, of.action())]).await?;
     let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) else { return Ok(None) };
-    let mut window = Box::new(Window::only());
-    window.deny(&ruling.refusing_owners(), &ruling.reasons());
-    Ok(Some(Outcome::Refused { problem: Problem::Absent, denied: Some(window) }))
+    Ok(Some(Outcome::Refused { problem: Problem::Absent, denied: Some(Window::denied([ruling])) }))
 }
 
 /// The plan, and the query that the self link shows.
 fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, String), Problem> {
-    let limits = &gate.shared.limits;
     let to_the_end = matches!(asked.of, Of::Instance(..));
     let plan = |target: String, query: String, count: u32, skip: u64| HistoryPlan {
         of: asked.of.clone(),
-        target,
-        query,
-        count,
-        to_the_end,
-        skip,
-        most_entries: gate.shared.most_entries,
-        largest: limits.entry,
-        window: (limits.window, limits.window_entries),
+        page: PagePlan { target, query, count, to_the_end, skip, bounds: gate.shared.bounds() },
+        largest: gate.shared.limits.entry,
         reaches: asked.reaches.clone(),
     };
     let target = |query: &str, count: u32| {
-        let separator = if query.is_empty() { "" } else { "&" };
-        let page = if to_the_end { UPSTREAM_PAGE } else { count.max(PAGE) };
-        format!("{}?{query}{separator}_count={page}", asked.of.path())
+        first_target(asked.of.path(), query, if to_the_end { UPSTREAM_PAGE } else { count.max(PAGE) })
     };
-    if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
-        let opened = asked.cursors.open(judge.caller(), &asked.of.path(), &cursor.value, clock::now());
-        let (position, shown) = opened.map_err(|_| stale_cursor())?;
+    if let Some((position, shown)) = opened(&asked.cursors, judge, &asked.of.path(), asked.query)? {
         return Ok(match position {
             Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, skip), shown),
             Position::AfterMatches { query, skip, count } => (plan(target(&query, count), query, count, skip), shown),

@@ -10,9 +10,9 @@ use gateway_core::interaction::{Headers, Interaction, Refusal, Request};
 use crate::accept::Incoming;
 use crate::batch::is_transaction;
 use crate::gate::Gate;
+use crate::links::is_paging_link;
 use crate::problem::Problem;
 use crate::record::Asked;
-use crate::search::is_paging_link;
 
 /// Reads the body and tells the interaction. [`Asked`] is there in any case: a request that is not understood is
 /// recorded too.

@@ -12,7 +12,7 @@ use gateway_core::json::Doc;
 use gateway_core::resource_type::ResourceType;
 
 use crate::clock;
-use crate::filter::{Judge, SearchPlan};
+use crate::filter::{Judge, PagePlan, SearchPlan};
 use crate::gate::Gate;
 use crate::problem::Problem;
 use crate::search::{Asked, UPSTREAM_PAGE, answer, first_target, plan, upstream_page};
@@ -37,7 +37,7 @@ pub(crate) async fn targets(
     searched: &SearchPlan,
     known: &KnownParams,
 ) -> Result<Option<Vec<String>>, Problem> {
-    let query = SearchQuery::parse(&searched.query, &[]).map_err(Problem::Uninterpretable)?;
+    let query = SearchQuery::parse(&searched.page.query, &[]).map_err(Problem::Uninterpretable)?;
     let (chained, plain): (Vec<Param>, Vec<Param>) = query.params().iter().cloned().partition(Chain::is_one);
     if chained.is_empty() {
         return Ok(None);
@@ -125,10 +125,11 @@ async fn step(
     let known = gate.shared.capabilities.known()?;
     let (planned, shown) = plan(gate, judge, &permit, &asked, &known.params)?;
     let most = gate.shared.limits.chain_results;
-    let target = first_target(rtype, &planned.query, UPSTREAM_PAGE);
+    let target = first_target(rtype, &planned.page.query, UPSTREAM_PAGE);
     // One more than may be joined tells that they are too many: of what is visible, so that nothing hidden is told.
     let count = u32::try_from(most).unwrap_or(u32::MAX).saturating_add(1);
-    let planned = SearchPlan { target, count, to_the_end: true, ..planned };
+    let page = PagePlan { target, count, to_the_end: true, ..planned.page };
+    let planned = SearchPlan { page, ..planned };
     let links = Box::new(|_| Ok(String::new()));
     let answered = Box::pin(answer(gate, judge.clone(), permit, &asked, (planned, &shown), links)).await;
     let mut answered = answered?;
@@ -198,7 +199,7 @@ fn batches(
     let targets = longest.chunks(BATCH).map(|chunk| {
         let params = rest.iter().cloned().chain([one(&name, chunk)]).collect();
         let query = SearchQuery::from_params(params).to_query();
-        let page = upstream_page(&query, searched.count, UPSTREAM_PAGE);
+        let page = upstream_page(&query, searched.page.count, UPSTREAM_PAGE);
         first_target(searched.rtype, &query, page)
     });
     Ok(targets.collect())

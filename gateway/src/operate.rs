@@ -70,11 +70,7 @@ pub async fn operate(
 /// The answer where the resource of this name (`Type/id`) is not there or hidden: both alike.
 pub(crate) async fn unless_readable(judge: &Judge, name: &str) -> Result<Option<Outcome>, Problem> {
     let Err(hidden) = judge.may_read(name).await? else { return Ok(None) };
-    let denied = hidden.map(|ruling| {
-        let mut window = Box::new(Window::only());
-        window.deny(&ruling.refusing_owners(), &ruling.reasons());
-        window
-    });
+    let denied = hidden.map(|ruling| Window::denied([&ruling]));
     Ok(Some(Outcome::Refused { problem: Problem::Absent, denied }))
 }
 

@@ -100,13 +100,8 @@ pub struct Refused {
 impl Refused {
     /// The same refusal, with what Consent kept back on the way to it.
     #[must_use]
-    pub fn beside(mut self, kept_back: Option<Box<Window>>) -> Self {
-        match (&mut self.denied, kept_back) {
-            (_, None) => {}
-            (Some(denied), Some(kept_back)) => denied.absorb(*kept_back),
-            (denied @ None, kept_back) => *denied = kept_back,
-        }
-        self
+    pub fn beside(self, kept_back: Option<Box<Window>>) -> Self {
+        Self { problem: self.problem, denied: Window::together(self.denied, kept_back) }
     }
 }
 

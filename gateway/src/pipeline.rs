@@ -17,16 +17,13 @@ use bytes::Bytes;
 use evidence::ids::EventId;
 use futures_util::future::LocalBoxFuture;
 use gateway_core::caller::Caller;
-use gateway_core::interaction::{Interaction, OperationLevel, Preferences, Refusal, SearchQuery, is_json};
-use gateway_core::operations::{self, Operation};
-use gateway_core::owner::PatientId;
-use gateway_core::resource_type::ResourceType;
+use gateway_core::interaction::{Interaction, Preferences, Refusal};
 
 use crate::accept::{Incoming, public_document};
-use crate::batch::{Answers, Entry, Request, batch, requests};
+use crate::batch::{Entry, Request, batch, carried_out, requests};
 use crate::clock;
 use crate::compartment::{self, compartment};
-use crate::filter::{Judge, Of, Reaches};
+use crate::filter::{Judge, Reaches};
 use crate::gate::Gate;
 use crate::head::Head;
 use crate::history::{self, history};
@@ -40,7 +37,8 @@ use crate::record::{Access, Asked};
 use crate::respond::respond;
 use crate::rules::Rules;
 use crate::search::{self, search};
-use crate::write::{Carried, Change, Names, Piece, Which, Writer, transaction};
+use crate::verb::Verb;
+use crate::write::{Names, Piece, Writer, transaction};
 
 /// Answers one request.
 pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody> {
@@ -59,39 +57,16 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
         Err(problem) => recorder.turn_away(&access, &problem),
         Ok(caller) => {
             let (asked, interaction) = interpret(gate, &mut incoming, caller, rules.digest).await;
-            let outcome = match interaction {
-                Ok((interaction, body)) => {
-                    let writes = interaction.is_write();
-                    match Head::of(&incoming) {
-                        Err(problem) => Err(problem),
-                        Ok(head) => {
-                            let served = serve(gate, &rules, &access, &asked, &head, interaction, body);
-                            // A write that has begun goes on to its recorded end.
-                            if writes { served.await } else { in_time(gate, served).await }
-                        }
-                    }
-                }
-                Err(problem) => Err(problem),
+            let outcome = async {
+                let (interaction, body) = interaction?;
+                let (head, writes) = (Head::of(&incoming)?, interaction.is_write());
+                in_time(gate, writes, serve(gate, &rules, &access, &asked, &head, interaction, body)).await
             };
-            recorder.record(&access, &asked, outcome.unwrap_or_else(Outcome::from)).await
+            let outcome = outcome.await.unwrap_or_else(Outcome::from);
+            recorder.record(&access, &asked, outcome).await
         }
     };
     respond(recorded, head_only)
-}
-
-/// Gives up what looks only and takes longer than it may: nothing of it was released.
-async fn in_time(gate: &Gate, served: impl Future<Output = Result<Outcome, Problem>>) -> Result<Outcome, Problem> {
-    let limit = gate.shared.limits.request_timeout;
-    tokio::time::timeout(limit, served).await.unwrap_or(Err(Problem::Overloaded("request-timeout")))
-}
-
-/// Answers a request that is not looked at, because too many are at work, or one whose end the client does not see. It
-/// is counted.
-pub fn overloaded(gate: &Gate, id: EventId, why: &'static str) -> HttpResponse<BoxBody> {
-    let access = Access { id, trace_id: None, can_stream: false };
-    let told = Problem::Overloaded(why).told();
-    let (answer, body) = Answer::told(&told);
-    respond(gate.shared.recorder.count(&access, answer, body, why), false)
 }
 
 /// Who asks.
@@ -120,50 +95,40 @@ async fn serve(
         return Box::pin(in_transaction(gate, rules, access, asked, head, &body)).await;
     }
     let permit = permit::interaction(&asked.caller, &interaction)?;
-    let preferences = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;
-    let shared = &gate.shared;
+    let Preferences { handling, returns } =
+        Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;
     let judge = judge(gate, rules, asked);
     let traceparent = head.traceparent.clone();
+    let cursors = || gate.shared.cursors.under(rules.digest.to_string());
+    let reaches = || reaches(rules, asked);
     match Verb::of(interaction, body, head)? {
         Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
         Verb::Search { rtype, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
-            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
-            let (query, fresh) = (&query, false);
+            let (query, cursors, reaches, fresh) = (&query, cursors(), reaches(), false);
             let asked = search::Asked { rtype, query, handling, cursors, rules, traceparent, reaches, fresh };
             Box::pin(search(gate, judge, permit, asked)).await
         }
         Verb::Compartment { patient, rtype, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
-            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
-            let query = &query;
+            let (query, cursors, reaches) = (&query, cursors(), reaches());
             let asked = compartment::Asked { patient, rtype, query, handling, cursors, reaches, traceparent };
             Box::pin(compartment(gate, judge, permit, asked)).await
         }
-        Verb::Operation { row, level, query, body } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
-            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
-            let invoked =
-                Invoked { row, level, query, body, handling, cursors, reaches, rules: Arc::clone(rules), traceparent };
-            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
-        }
         Verb::History { of, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
-            let (handling, reaches) = (preferences.handling, reaches(rules, asked));
-            let asked = history::Asked { of, query: &query, handling, cursors, reaches, traceparent };
+            let (query, cursors, reaches) = (&query, cursors(), reaches());
+            let asked = history::Asked { of, query, handling, cursors, reaches, traceparent };
             Box::pin(history(gate, judge, permit, asked)).await
         }
+        Verb::Operation { row, level, query, body } => {
+            let (cursors, reaches, rules) = (cursors(), reaches(), Arc::clone(rules));
+            let invoked = Invoked { row, level, query, body, handling, cursors, reaches, rules, traceparent };
+            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
+        }
         Verb::Write { change } => {
-            let returns = preferences.returns;
             let (in_bundle, names) = (head.in_bundle, &Names::default());
             let writer = Writer { gate, rules, judge: &judge, access, asked, returns, traceparent, in_bundle, names };
             Box::pin(writer.write(change)).await
         }
     }
-}
-
-fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
-    Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
 }
 
 /// A batch: each entry takes the path of a request of its own.
@@ -179,7 +144,7 @@ async fn in_batch(
         let writes = entry.interaction.is_write();
         let Entry { head, interaction, body, .. } = entry;
         let served: LocalBoxFuture<'_, _> = Box::pin(serve(gate, rules, access, asked, &head, interaction, body));
-        if writes { served.await } else { in_time(gate, served).await }
+        in_time(gate, writes, served).await
     })
     .await
 }
@@ -212,15 +177,10 @@ async fn in_transaction(
     }
     let returns = Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?.returns;
     let judge = judge(gate, rules, asked);
-    let Carried { entries, problem } = match transaction(gate, rules, &judge, returns, pieces).await {
-        Ok(carried) => carried,
-        Err(refused) => return Ok(refused.into()),
-    };
-    let mut answers = Answers::new(&gate.shared, entries.len());
-    for (at, (access, asked, outcome)) in entries.into_iter().enumerate() {
-        answers.take(at, gate.shared.recorder.record(&access, &asked, outcome).await).await;
+    match transaction(gate, rules, &judge, returns, pieces).await {
+        Ok(carried) => carried_out(gate, carried).await,
+        Err(refused) => Ok(refused.into()),
     }
-    problem.map_or_else(|| Ok(answers.bundle("transaction-response")), Err)
 }
 
 /// What the organisation allows at all (ADR 0009).
@@ -235,80 +195,35 @@ fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Resu
     })
 }
 
+fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
+    Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
+}
+
 /// What the organisation allows of an interaction that brings resources of many types: it is asked of each type.
 fn reaches(rules: &Arc<Rules>, asked: &Asked) -> Reaches {
     let (rules, caller, interaction) = (Arc::clone(rules), Arc::clone(&asked.caller), asked.interaction);
     Reaches::new(move |rtype| rules.organisation.decide(&caller, interaction, Some(rtype), clock::now()).is_ok())
 }
 
-/// The verbs that interactions come down to.
-enum Verb {
-    Read { wanted: Wanted },
-    Search { rtype: ResourceType, query: SearchQuery },
-    Compartment { patient: PatientId, rtype: Option<ResourceType>, query: SearchQuery },
-    History { of: Of, query: SearchQuery },
-    Operation { row: &'static Operation, level: OperationLevel, query: SearchQuery, body: Bytes },
-    Write { change: Change },
+/// Gives up what looks only and takes longer than it may: nothing of it was released. A write that has begun goes on to
+/// its recorded end.
+async fn in_time(
+    gate: &Gate,
+    writes: bool,
+    served: impl Future<Output = Result<Outcome, Problem>>,
+) -> Result<Outcome, Problem> {
+    if writes {
+        return served.await;
+    }
+    let limit = gate.shared.limits.request_timeout;
+    tokio::time::timeout(limit, served).await.unwrap_or(Err(Problem::Overloaded("request-timeout")))
 }
 
-impl Verb {
-    fn of(interaction: Interaction, body: Bytes, head: &Head) -> Result<Self, Problem> {
-        let if_match = head.if_match.clone();
-        let wanted = |rtype, id, version, trim| {
-            let (if_none_match, if_modified_since) = (head.if_none_match.clone(), head.if_modified_since.clone());
-            Ok(Self::Read {
-                wanted: Wanted { rtype, id, version, trim, if_none_match, if_modified_since, traceparent: None },
-            })
-        };
-        let name = interaction.name();
-        let change = |change| {
-            head.no_other_precondition()?;
-            Ok(Self::Write { change })
-        };
-        match interaction {
-            Interaction::Read { rtype, id, trim } => wanted(rtype, id, None, trim),
-            Interaction::Vread { rtype, id, version, trim } => wanted(rtype, id, Some(version), trim),
-            Interaction::SearchType { rtype, query, via: _ } => Ok(Self::Search { rtype, query }),
-            Interaction::SearchCompartment { compartment: ResourceType::PATIENT, id, rtype, query, via: _ } => {
-                let patient = PatientId::parse(&id).map_err(|_| Problem::Absent)?;
-                Ok(Self::Compartment { patient, rtype, query })
-            }
-            Interaction::Operation { level, name, query } => {
-                let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
-                let row = operations::served(name, &level).ok_or(not_served)?;
-                let json = head.in_bundle || head.content_type.as_deref().is_some_and(is_json);
-                if !body.is_empty() && !json {
-                    return Err(Problem::Uninterpretable(Refusal::ContentType));
-                }
-                Ok(Self::Operation { row, level, query, body })
-            }
-            Interaction::HistoryInstance { rtype, id, query } => {
-                Ok(Self::History { of: Of::Instance(rtype, id), query })
-            }
-            Interaction::HistoryType { rtype, query } => Ok(Self::History { of: Of::Type(rtype), query }),
-            Interaction::HistorySystem { query } => Ok(Self::History { of: Of::System, query }),
-            Interaction::Create { rtype } => change(Change::Create { rtype, body, unless: None }),
-            Interaction::ConditionalCreate { rtype, criteria } => {
-                change(Change::Create { rtype, body, unless: Some(criteria) })
-            }
-            Interaction::Update { rtype, id } => change(Change::Update { rtype, which: Which::Id(id), body, if_match }),
-            Interaction::ConditionalUpdate { rtype, criteria } => {
-                change(Change::Update { rtype, which: Which::Criteria(criteria), body, if_match })
-            }
-            Interaction::Patch { rtype, id } => change(Change::Patch { rtype, which: Which::Id(id), body, if_match }),
-            Interaction::ConditionalPatch { rtype, criteria } => {
-                change(Change::Patch { rtype, which: Which::Criteria(criteria), body, if_match })
-            }
-            Interaction::Delete { rtype, id } => change(Change::Delete { rtype, which: Which::Id(id), if_match }),
-            Interaction::ConditionalDelete { rtype, criteria } => {
-                change(Change::Delete { rtype, which: Which::Criteria(criteria), if_match })
-            }
-            Interaction::Capabilities
-            | Interaction::SmartConfiguration
-            | Interaction::SearchSystem { .. }
-            | Interaction::SearchCompartment { .. }
-            | Interaction::Batch
-            | Interaction::Transaction => Err(Problem::Uninterpretable(Refusal::NotServed(name))),
-        }
-    }
+/// Answers a request that is not looked at, because too many are at work, or one whose end the client does not see. It
+/// is counted.
+pub fn overloaded(gate: &Gate, id: EventId, why: &'static str) -> HttpResponse<BoxBody> {
+    let access = Access { id, trace_id: None, can_stream: false };
+    let told = Problem::Overloaded(why).told();
+    let (answer, body) = Answer::told(&told);
+    respond(gate.shared.recorder.count(&access, answer, body, why), false)
 }

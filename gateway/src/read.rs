@@ -68,7 +68,7 @@ pub async fn read(gate: &Gate, judge: &Judge, permit: &Permit, wanted: &Wanted) 
     if let Some(current) = &current {
         let rulings = judge.decide_all(&[(current, Action::Read)]).await?;
         if let Some(ruling) = rulings.iter().find(|ruling| !ruling.permits()) {
-            window.deny(&ruling.refusing_owners(), &ruling.reasons());
+            window.deny_by([ruling]);
             return Ok(Outcome::Refused { problem: Problem::Absent, denied: Some(window) });
         }
     }

@@ -1,5 +1,7 @@
 //! Search by type: how a checked search becomes a plan, and a plan the first window of an answer.
 
+use std::fmt::Display;
+
 use gateway_core::decide::{Permit, redacts};
 use gateway_core::interaction::{CheckedSearch, Handling, KnownParams, Param, Refusal, SearchQuery};
 use gateway_core::owner::{PatientId, owner_params};
@@ -7,29 +9,20 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 use gateway_core::trim::Trim;
 
-use crate::cursor::{Cursors, LONGEST, Position};
-use crate::filter::{Further, Judge, Links, Looks, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
+use crate::cursor::{Cursors, Position};
+use crate::filter::{Further, Judge, Links, Looks, PagePlan, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
+use crate::join;
+use crate::links::{goes_on, links, opened, stale_cursor};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::rules::Rules;
-use crate::{clock, join, random};
 
 /// The page size where the client names none, and the largest.
 pub(crate) const PAGE: u32 = 50;
 pub(crate) const LARGEST_PAGE: u32 = 1_000;
 /// The upstream's page size where a search is read to its end.
 pub(crate) const UPSTREAM_PAGE: u32 = 250;
-
-/// The paging parameter of our own links.
-pub const CURSOR: &str = "_cursor";
-
-/// Whether a query is a paging link of ours and nothing else. It may be longer than what clients write themselves, so that
-/// no limit on queries cuts an answer off after its first page.
-pub fn is_paging_link(query: &str) -> bool {
-    let cursor = query.strip_prefix(CURSOR).and_then(|rest| rest.strip_prefix('='));
-    cursor.is_some_and(|cursor| cursor.len() <= LONGEST && !cursor.contains('&'))
-}
 
 /// A search as the client asked for it.
 pub struct Asked<'a> {
@@ -86,8 +79,8 @@ pub async fn by_criteria(gate: &Gate, judge: Judge, permit: Permit, asked: Asked
     if shown.is_empty() {
         return Err(Problem::Uninterpretable(Refusal::CriteriaMissing));
     }
-    (plan.count, plan.to_the_end) = (2, true);
-    plan.target = first_target(plan.rtype, &plan.query, UPSTREAM_PAGE);
+    let target = first_target(plan.rtype, &plan.page.query, UPSTREAM_PAGE);
+    plan.page = PagePlan { target, count: 2, to_the_end: true, ..plan.page };
     let links = links(gate, asked.cursors.clone(), &judge, plan.rtype.to_string(), shown.clone());
     answer(gate, judge, permit, &asked, (plan, &shown), links).await
 }
@@ -114,7 +107,7 @@ pub(crate) async fn answer(
     plan.looks = Looks::of(&query, plan.rtype, &known.params, judge.bases());
     plan.trim = Trim::of(&query).map_err(Problem::Uninterpretable)?;
     let mut targets = match join::targets(gate, &judge, asked, &plan, &known.params).await? {
-        None => vec![plan.target.clone()],
+        None => vec![plan.page.target.clone()],
         Some(targets) => {
             plan.joined = true;
             targets
@@ -128,21 +121,13 @@ pub(crate) async fn answer(
         match pages.open(&permit, first.clone()).await? {
             200 => {}
             // An upstream forgets its paging state after a while.
-            404 | 410 if asked.query.params().iter().any(|p| p.name == CURSOR) => return Err(stale_cursor()),
+            404 | 410 if goes_on(asked.query) => return Err(stale_cursor()),
             400 | 422 => return Err(not_accepted()),
             status => return Err(Problem::UpstreamRefused { status }),
         }
-        plan.target = first;
+        plan.page.target = first;
     }
     Ok(SearchAnswer::new(judge, permit, pages.then(further), plan, links))
-}
-
-pub(crate) fn stale_cursor() -> Problem {
-    Problem::BadBody {
-        status: 410,
-        rule: "cursor-stale",
-        sentence: "This paging link is not valid any more: repeat the search.".to_owned(),
-    }
 }
 
 /// The plan, and the query that the self link shows.
@@ -153,26 +138,18 @@ pub(crate) fn plan(
     asked: &Asked<'_>,
     known: &KnownParams,
 ) -> Result<(SearchPlan, String), Problem> {
-    let limits = &gate.shared.limits;
+    let bounds = gate.shared.bounds();
     let plan = |target: String, query: String, count: u32, to_the_end: bool, skip: u64| SearchPlan {
         rtype: asked.rtype,
-        target,
-        query,
-        count,
-        to_the_end,
+        page: PagePlan { target, query, count, to_the_end, skip, bounds },
         joined: false,
-        skip,
-        most_entries: gate.shared.most_entries,
-        window: (limits.window, limits.window_entries),
         looks: Looks::default(),
         trim: Trim::default(),
         dropped: Vec::new(),
         reaches: asked.reaches.clone(),
         parts: Parts::One,
     };
-    if let Some(cursor) = asked.query.params().iter().find(|param| param.name == CURSOR) {
-        let opened = asked.cursors.open(judge.caller(), asked.rtype.as_str(), &cursor.value, clock::now());
-        let (position, shown) = opened.map_err(|_| stale_cursor())?;
+    if let Some((position, shown)) = opened(&asked.cursors, judge, asked.rtype.as_str(), asked.query)? {
         return Ok(match position {
             Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, false, skip), shown),
             Position::AfterMatches { query, skip, count } => (
@@ -187,7 +164,7 @@ pub(crate) fn plan(
             ),
         });
     }
-    let steps = limits.chain_steps;
+    let steps = gate.shared.limits.chain_steps;
     let checked = asked.query.check_joined(asked.rtype, known, asked.handling, steps);
     let checked = checked.map_err(Problem::Uninterpretable)?;
     refuse_redacted(judge, &checked)?;
@@ -217,9 +194,10 @@ pub(crate) fn upstream_page(query: &str, count: u32, largest: u32) -> u32 {
     if includes { count.clamp(1, largest) } else { largest }
 }
 
-pub(crate) fn first_target(rtype: ResourceType, query: &str, page: u32) -> String {
+/// The upstream's first page of what is asked at `path`.
+pub(crate) fn first_target(path: impl Display, query: &str, page: u32) -> String {
     let separator = if query.is_empty() { "" } else { "&" };
-    format!("{rtype}?{query}{separator}_count={page}")
+    format!("{path}?{query}{separator}_count={page}")
 }
 
 /// The query for the upstream, and whether it is of one patient: the one it names, or the launch patient where the
@@ -281,20 +259,4 @@ pub(crate) fn refuse_redacted(judge: &Judge, checked: &CheckedSearch) -> Result<
             ),
         }),
     }
-}
-
-/// The links of an answer to what was asked at `path`, on the public base; a cursor is of use there only.
-pub(crate) fn links(gate: &Gate, cursors: Cursors, judge: &Judge, path: String, shown: String) -> Links {
-    let caller = judge.caller().clone();
-    let base = gate.shared.bases.public.join(&path);
-    Box::new(move |position| match position {
-        None if shown.is_empty() => Ok(base.clone()),
-        None => Ok(format!("{base}?{shown}")),
-        Some(position) => {
-            let nonce = random::nonce().map_err(|_| Problem::Overloaded("no-randomness"))?;
-            let sealed = cursors.seal(&caller, &path, position, &shown, clock::now(), nonce);
-            let sealed = sealed.map_err(|_| Problem::Unfilterable("cursor-not-sealed"))?;
-            Ok(format!("{base}?{CURSOR}={sealed}"))
-        }
-    })
 }

@@ -211,9 +211,8 @@ impl Writer<'_> {
         self.new_references(&after.references, &BTreeSet::new(), reach).await?;
         let owners = self.permitted(&after.facts, Action::Create).await?;
         let body = images::without_id(&after.bytes)?;
-        let request = self.request(Method::Post, rtype.as_str().to_owned(), Some(body), None);
-        let images = vec![after.facts];
-        Ok(Prepared { permit, request, written: Written { rtype, id: None, owners, before: None, images, seen: None } })
+        let written = Written::new(rtype, None, owners, None, Some(after.facts));
+        Ok(self.prepared(permit, Method::Post, Some(body), None, written))
     }
 
     async fn update(
@@ -258,33 +257,34 @@ impl Writer<'_> {
         let reach = self.judge.reach(&after.facts, Action::Update);
         self.new_references(&after.references, &before.references, reach).await?;
         let owners = self.permitted(&after.facts, Action::Update).await?;
-        let request = self.request(Method::Put, format!("{rtype}/{id}"), Some(after.bytes), Some(before.version));
-        let images = vec![before.facts.clone(), after.facts];
-        let (id, before) = (Some(id.to_owned()), Some(before.facts));
-        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, seen: None } })
+        let written = Written::new(rtype, Some(id), owners, Some(before.facts), Some(after.facts));
+        Ok(self.prepared(permit, Method::Put, Some(after.bytes), Some(before.version), written))
     }
 
     async fn delete(&self, rtype: ResourceType, id: &str, if_match: Option<&str>) -> Result<Prepared, Refused> {
         let permit = self.permit(Action::Delete, rtype)?;
         let before = self.image_before(rtype, id, Action::Delete, if_match).await?;
-        let request = self.request(Method::Delete, format!("{rtype}/{id}"), None, Some(before.version));
-        let (owners, images) = (before.owners, vec![before.facts.clone()]);
-        let (id, before) = (Some(id.to_owned()), Some(before.facts));
-        Ok(Prepared { permit, request, written: Written { rtype, id, owners, before, images, seen: None } })
+        let written = Written::new(rtype, Some(id), before.owners, Some(before.facts), None);
+        Ok(self.prepared(permit, Method::Delete, None, Some(before.version), written))
     }
 
     fn permit(&self, action: Action, rtype: ResourceType) -> Result<Permit, Problem> {
         permit::action(&self.asked.caller, action, rtype, self.asked.interaction)
     }
 
-    fn request(
+    /// The write as it is sent: to the resource, or to the type where there is none yet.
+    fn prepared(
         &self,
+        permit: Permit,
         method: Method,
-        target: String,
         body: Option<Vec<u8>>,
         if_match: Option<String>,
-    ) -> UpstreamRequest {
-        UpstreamRequest { method, target, body: body.map(Bytes::from), if_match, traceparent: self.traceparent.clone() }
+        written: Written,
+    ) -> Prepared {
+        let rtype = written.rtype;
+        let target = written.id.as_ref().map_or_else(|| rtype.to_string(), |id| format!("{rtype}/{id}"));
+        let (body, traceparent) = (body.map(Bytes::from), self.traceparent.clone());
+        Prepared { permit, request: UpstreamRequest { method, target, body, if_match, traceparent }, written }
     }
 
     /// Whose the resource is, where its owners permit the action.
@@ -304,16 +304,7 @@ fn not_permitted() -> Problem {
 }
 
 fn consent_refuses(ruling: &Ruling) -> Refused {
-    Refused { problem: not_permitted(), denied: Some(denied(std::slice::from_ref(ruling))) }
-}
-
-/// What Consent kept back, for the patients' records.
-fn denied(rulings: &[Ruling]) -> Box<Window> {
-    let mut window = Box::new(Window::only());
-    for ruling in rulings {
-        window.deny(&ruling.refusing_owners(), &ruling.reasons());
-    }
-    window
+    Refused { problem: not_permitted(), denied: Some(Window::denied([ruling])) }
 }
 
 fn refused(rule: &'static str, sentence: &str) -> Problem {

@@ -55,6 +55,29 @@ pub struct ResourceFacts {
     pub filters: Vec<Arc<Filter>>,
 }
 
+impl ResourceFacts {
+    /// Those of a resource that holds nothing but its id, and belongs to these.
+    pub(crate) fn bare(resource_type: ResourceType, id: &str, owners: Owners) -> Self {
+        Self {
+            resource_type,
+            id: Some(id.to_owned()),
+            version: None,
+            last_updated: None,
+            owners,
+            security: Vec::new(),
+            codes: Vec::new(),
+            profiles: Vec::new(),
+            document_types: Vec::new(),
+            dates: Vec::new(),
+            authors: Vec::new(),
+            references: Vec::new(),
+            inline_labels: Vec::new(),
+            has_narrative: false,
+            filters: Vec::new(),
+        }
+    }
+}
+
 /// One dated element of a resource, in the order in which CONSENT.md asks for them (`dataPeriod`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateCandidate {

@@ -17,10 +17,10 @@ use gateway_core::reasons::{Reason, RuleName};
 use super::entry::{self, MALFORMED, Mode, mode, name};
 use super::judge::{Judge, Judged, Shown, Subject};
 use super::pages::{Next, Pages};
+use super::paging::{Kind, Paging};
 use super::plan::{Links, Parts, SearchPlan};
 use super::trim::trimmed;
 use super::window::Window;
-use crate::cursor::Position;
 use crate::problem::Problem;
 
 /// The filtered answer to a search; yields windows until one is the last.
@@ -30,26 +30,12 @@ pub struct SearchAnswer {
     pages: Pages,
     plan: SearchPlan,
     links: Links,
+    paging: Paging,
     state: State,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether the opening of the Bundle and of its `entry` have been written.
-    opened: bool,
-    entries_opened: bool,
-    /// Entries read of the upstream.
-    read: u64,
-    /// Entries read when the page under way began, and how many pages in a row had none.
-    read_before_page: u64,
-    empty_pages: u32,
-    /// Matches that the caller may see, those of earlier pages included.
-    visible: u64,
-    /// The upstream's page that is being read, and how many visible matches came before it.
-    page: String,
-    before_page: u64,
-    /// The first visible match beyond this page: the upstream's page that holds it, and how many stand before it there.
-    more: Option<(String, u64)>,
     /// `Type/id` of every match, where the same may be found twice.
     found: BTreeSet<String>,
     /// `Type/id` of the matches on this page.
@@ -65,98 +51,70 @@ struct State {
     settling: bool,
     /// `Type/id` of all that was counted, on earlier pages too, where several searches find the same.
     seen: BTreeSet<String>,
-    /// Where a many-patient search goes on.
-    upstream_next: Option<String>,
-    done: bool,
 }
 
 impl SearchAnswer {
     /// An answer whose first upstream page is open.
     pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: SearchPlan, links: Links) -> Self {
-        let state = State { page: plan.target.clone(), ..State::default() };
-        Self { judge, permit, pages, plan, links, state }
+        let paging = Paging::new(Kind::Searchset, plan.page.clone());
+        Self { judge, permit, pages, plan, links, paging, state: State::default() }
     }
 
     /// The next window; its `last` says whether the answer ends with it.
     pub async fn next_window(&mut self) -> Result<Window, Problem> {
         let mut window = Window::default();
-        if !self.state.opened {
-            self.state.opened = true;
-            window.bytes.extend_from_slice(br#"{"resourceType":"Bundle","type":"searchset""#);
-        }
+        self.paging.begin(&mut window);
         loop {
-            let batch = self.batch(&mut window).await?;
-            self.write(batch, &mut window).await?;
-            if self.state.done {
-                self.finish(&mut window)?;
+            self.batch(&mut window).await?;
+            if self.paging.is_done() {
+                self.warn(&mut window);
+                self.paging.finish(&mut window, &self.links)?;
                 window.last = true;
                 return Ok(window);
             }
-            if self.full(&window) {
+            if self.paging.window_is_full(&window) {
                 return Ok(window);
             }
         }
     }
 
-    /// A window is full when one more batch might burst it.
-    fn full(&self, window: &Window) -> bool {
-        let (bytes, entries) = self.plan.window;
-        let disclosed = usize::try_from(window.counts().disclosed).unwrap_or(usize::MAX);
-        window.bytes.len() > bytes - bytes / BATCHES || disclosed > entries - entries / BATCHES
-    }
-
-    /// Raw entries of the upstream, at most a fraction of a window, less where a page ends; with them the included ones that
-    /// waited for their page to end.
-    async fn batch(&mut self, window: &mut Window) -> Result<Vec<Vec<u8>>, Problem> {
-        let (most_bytes, most_entries) = (self.plan.window.0 / BATCHES, self.plan.window.1.div_ceil(BATCHES));
-        let mut batch: Vec<Vec<u8>> = Vec::new();
-        let mut bytes = 0;
-        while bytes < most_bytes && batch.len() < most_entries {
+    /// Reads and writes at most a fraction of a window, less where a page ends.
+    async fn batch(&mut self, window: &mut Window) -> Result<(), Problem> {
+        let (mut batch, mut bytes): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
+        while !self.paging.batch_is_full(bytes, batch.len()) {
             match self.pages.next().await? {
                 Next::Entry(raw) => {
-                    self.count_entry(window)?;
+                    self.paging.count_entry(window)?;
                     bytes += raw.len();
                     batch.push(raw);
                 }
                 Next::TooLong(begin) => {
-                    self.count_entry(window)?;
-                    self.write(batch, window).await?;
+                    self.paging.count_entry(window)?;
+                    self.write(&batch, window).await?;
                     self.too_large(&begin, window).await;
-                    return Ok(Vec::new());
+                    return Ok(());
                 }
                 Next::PageEnd { next } => {
-                    self.write(std::mem::take(&mut batch), window).await?;
-                    if !matches!(self.plan.parts, Parts::Around(_)) {
-                        self.write_waiting(window).await?;
-                    }
-                    // A search that ends is no page without an end.
-                    let empty = self.state.read == self.state.read_before_page && !self.pages.turned();
-                    self.state.read_before_page = self.state.read;
-                    self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
-                    if self.state.empty_pages > MOST_EMPTY_PAGES {
-                        return Err(Problem::Unfilterable("search-too-large"));
-                    }
-                    let next = next.or_else(|| self.next_part());
-                    match next {
-                        Some(target) if self.reads_on() => {
-                            match self.pages.open(&self.permit, target.clone()).await? {
-                                200 => {}
-                                _ => return Err(Problem::Unfilterable("upstream-page-missing")),
-                            }
-                            self.state.page = target;
-                            self.state.before_page = self.state.visible;
-                        }
-                        next => {
-                            self.write_waiting_around(window).await?;
-                            self.state.upstream_next = next;
-                            self.state.done = true;
-                        }
-                    }
-                    return Ok(Vec::new());
+                    self.write(&batch, window).await?;
+                    return self.turn(next, window).await;
                 }
             }
         }
-        Ok(batch)
+        self.write(&batch, window).await
+    }
+
+    /// Writes what waited for the page to end, and goes on to the next one where it is needed.
+    async fn turn(&mut self, next: Option<String>, window: &mut Window) -> Result<(), Problem> {
+        if !matches!(self.plan.parts, Parts::Around(_)) {
+            self.write_waiting(window).await?;
+        }
+        self.paging.page_ended(self.pages.turned())?;
+        let next = next.or_else(|| self.next_part());
+        self.paging.turn(&mut self.pages, &self.permit, next).await?;
+        if self.paging.is_done() {
+            self.write_waiting_around(window).await?;
+        }
+        Ok(())
     }
 
     /// The target of the next search, where the answer is made of several.
@@ -164,39 +122,21 @@ impl SearchAnswer {
         let Parts::Then(parts) = &mut self.plan.parts else { return None };
         let part = parts.pop_front()?;
         (self.plan.rtype, self.plan.looks) = (part.rtype, part.looks);
-        self.state.empty_pages = 0;
         Some(part.target)
-    }
-
-    fn count_entry(&mut self, window: &mut Window) -> Result<(), Problem> {
-        self.state.read += 1;
-        window.count_entry();
-        match self.state.read > self.plan.most_entries {
-            true => Err(Problem::Unfilterable("search-too-large")),
-            false => Ok(()),
-        }
     }
 
     /// An entry that is too large to be decided on is left out like one that is hidden, and is on record where a match
     /// would have stood.
     async fn too_large(&mut self, begin: &[u8], window: &mut Window) {
-        let on_this_page = self.plan.skip..self.plan.skip + u64::from(self.plan.count);
         let name = entry::name_of_beginning(begin, self.plan.rtype, self.judge.bases());
-        let name = name.filter(|_| on_this_page.contains(&self.state.visible));
+        let name = name.filter(|_| self.paging.is_here());
         if let Some(withheld) = self.judge.too_large(name.as_deref(), Action::Search).await {
             window.deny(&withheld.owners, &withheld.reasons);
         }
     }
 
-    /// Whether the upstream's next page is needed. A page of ours must not say whether what lies beyond it is hidden or
-    /// not there, so it is read on until a visible match is found there.
-    fn reads_on(&self) -> bool {
-        let scanned = self.state.read >= SCAN + u64::from(self.plan.count);
-        self.plan.to_the_end || (self.state.more.is_none() && !scanned)
-    }
-
-    async fn write(&mut self, batch: Vec<Vec<u8>>, window: &mut Window) -> Result<(), Problem> {
-        self.write_entries(&batch, window, true).await
+    async fn write(&mut self, batch: &[Vec<u8>], window: &mut Window) -> Result<(), Problem> {
+        self.write_entries(batch, window, true).await
     }
 
     /// Decides each entry of the batch and writes those that may leave and belong on this page.
@@ -271,28 +211,17 @@ impl SearchAnswer {
         if self.plan.joined && !self.state.found.insert(name(subject)?) {
             return Ok(());
         }
-        let judged = self.unless_found_by_removed(judged);
-        let begun = self.state.visible >= self.plan.skip;
-        let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
-        match judged {
+        match self.unless_found_by_removed(judged) {
             Judged::Hidden { owners, reasons } => {
-                if begun && !full {
+                if self.paging.is_here() {
                     window.deny(&owners, &reasons);
                 }
             }
-            Judged::Shown(_) if !begun => self.state.visible += 1,
-            Judged::Shown(_) if full => {
-                if self.state.more.is_none() && self.plan.count > 0 {
-                    self.state.more = Some((self.state.page.clone(), self.state.visible - self.state.before_page));
-                }
-                self.state.visible += 1;
-            }
             Judged::Shown(mut shown) => {
                 let name = name(subject)?;
-                if self.state.shown.contains(&name) {
+                if (self.paging.is_here() && self.state.shown.contains(&name)) || !self.paging.takes_place() {
                     return Ok(());
                 }
-                self.state.visible += 1;
                 // Only what may leave counts as referring: a removed reference must not pull its target in.
                 let doc = Doc::parse(&shown.bytes).map_err(|_| MALFORMED)?;
                 self.state.referred.extend(self.plan.looks.included_by(doc.root(), self.judge.bases()));
@@ -341,9 +270,8 @@ impl SearchAnswer {
         window: &mut Window,
     ) -> Result<(), Problem> {
         let resource = trimmed(std::mem::take(&mut shown.bytes), &self.plan.trim)?;
+        self.paging.separate(window);
         let out = &mut window.bytes;
-        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
-        self.state.entries_opened = true;
         let id = subject.facts.id.as_deref().unwrap_or_default();
         let url = self.judge.bases().public.join(&format!("{}/{id}", subject.facts.resource_type));
         out.extend_from_slice(br#"{"fullUrl":"#);
@@ -363,47 +291,12 @@ impl SearchAnswer {
         }
         let issues: Vec<serde_json::Value> = self.plan.dropped.iter().map(|name| ignored(name)).collect();
         let outcome = serde_json::json!({"resourceType": "OperationOutcome", "issue": issues});
-        let out = &mut window.bytes;
-        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
-        self.state.entries_opened = true;
-        out.extend_from_slice(format!(r#"{{"resource":{outcome},"search":{{"mode":"outcome"}}}}"#).as_bytes());
-    }
-
-    fn finish(&mut self, window: &mut Window) -> Result<(), Problem> {
-        self.warn(window);
-        let out = &mut window.bytes;
-        if self.state.entries_opened {
-            out.push(b']');
-        }
-        let mut next = None;
-        if self.plan.to_the_end {
-            out.extend_from_slice(format!(r#","total":{}"#, self.state.visible).as_bytes());
-            if self.state.more.is_some() {
-                let skip = self.plan.skip + u64::from(self.plan.count);
-                next = Some(Position::AfterMatches { query: self.plan.query.clone(), skip, count: self.plan.count });
-            }
-        } else if let Some((target, skip)) = self.state.more.take() {
-            next = Some(Position::UpstreamPage { target, skip, count: self.plan.count });
-        } else if let Some(target) = self.state.upstream_next.take() {
-            next = Some(Position::UpstreamPage { target, skip: 0, count: self.plan.count });
-        }
-        out.extend_from_slice(br#","link":[{"relation":"self","url":"#);
-        out.extend_from_slice(quoted(&(self.links)(None)?).as_bytes());
-        if let Some(next) = next {
-            out.extend_from_slice(br#"},{"relation":"next","url":"#);
-            out.extend_from_slice(quoted(&(self.links)(Some(next))?).as_bytes());
-        }
-        out.extend_from_slice(b"}]}");
-        Ok(())
+        self.paging.separate(window);
+        let entry = format!(r#"{{"resource":{outcome},"search":{{"mode":"outcome"}}}}"#);
+        window.bytes.extend_from_slice(entry.as_bytes());
     }
 }
 
-/// Entries of the upstream that a search of many patients looks at beyond its page size, at least.
-const SCAN: u64 = 1_000;
-/// Pages without an entry that are followed in a row.
-const MOST_EMPTY_PAGES: u32 = 8;
-/// Batches of entries that make a window.
-const BATCHES: usize = 8;
 fn ignored(name: &str) -> serde_json::Value {
     serde_json::json!({
         "severity": "warning",

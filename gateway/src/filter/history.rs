@@ -20,9 +20,9 @@ use super::Ruling;
 use super::entry::MALFORMED;
 use super::judge::{Judge, Judged, Shown, Subject};
 use super::pages::{Next, Pages};
+use super::paging::{Kind, Paging};
 use super::plan::Links;
 use super::window::Window;
-use crate::cursor::Position;
 use crate::gather::versions::{Lineage, is_deletion};
 use crate::problem::Problem;
 use crate::read::{is_shown_in_parts, own_validator};
@@ -34,28 +34,9 @@ pub struct HistoryAnswer {
     pages: Pages,
     plan: HistoryPlan,
     links: Links,
-    state: State,
-}
-
-#[derive(Default)]
-struct State {
-    opened: bool,
-    entries_opened: bool,
-    /// Entries read of the upstream.
-    read: u64,
-    read_before_page: u64,
-    empty_pages: u32,
-    /// Entries that the caller may see, those of earlier pages included.
-    visible: u64,
-    /// The upstream's page that is being read, and how many visible entries came before it.
-    page: String,
-    before_page: u64,
-    /// The first visible entry beyond this page: the upstream's page that holds it, and how many stand before it there.
-    more: Option<(String, u64)>,
-    upstream_next: Option<String>,
+    paging: Paging,
     /// By name; `None` where a resource's history is hidden whatever it holds.
     lineages: BTreeMap<String, Option<Arc<Lineage>>>,
-    done: bool,
 }
 
 /// An entry of the upstream that may have a place in the answer.
@@ -70,27 +51,22 @@ struct Entry<'a> {
 impl HistoryAnswer {
     /// An answer whose first upstream page is open.
     pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: HistoryPlan, links: Links) -> Self {
-        let state = State { page: plan.target.clone(), ..State::default() };
-        Self { judge, permit, pages, plan, links, state }
+        let paging = Paging::new(Kind::History, plan.page.clone());
+        Self { judge, permit, pages, plan, links, paging, lineages: BTreeMap::new() }
     }
 
     /// The next window; its `last` says whether the answer ends with it.
     pub async fn next_window(&mut self) -> Result<Window, Problem> {
         let mut window = Window::default();
-        if !self.state.opened {
-            self.state.opened = true;
-            window.bytes.extend_from_slice(br#"{"resourceType":"Bundle","type":"history""#);
-        }
+        self.paging.begin(&mut window);
         loop {
             self.batch(&mut window).await?;
-            if self.state.done {
-                self.finish(&mut window)?;
+            if self.paging.is_done() {
+                self.paging.finish(&mut window, &self.links)?;
                 window.last = true;
                 return Ok(window);
             }
-            let (bytes, entries) = self.plan.window;
-            let disclosed = usize::try_from(window.counts().disclosed).unwrap_or(usize::MAX);
-            if window.bytes.len() > bytes - bytes / BATCHES || disclosed > entries - entries / BATCHES {
+            if self.paging.window_is_full(&window) {
                 return Ok(window);
             }
         }
@@ -98,60 +74,25 @@ impl HistoryAnswer {
 
     /// Reads and writes at most a fraction of a window, less where a page ends.
     async fn batch(&mut self, window: &mut Window) -> Result<(), Problem> {
-        let (most_bytes, most_entries) = (self.plan.window.0 / BATCHES, self.plan.window.1.div_ceil(BATCHES));
         let (mut batch, mut bytes): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
-        while bytes < most_bytes && batch.len() < most_entries {
+        while !self.paging.batch_is_full(bytes, batch.len()) {
             match self.pages.next().await? {
                 Next::Entry(raw) => {
-                    self.count_entry(window)?;
+                    self.paging.count_entry(window)?;
                     bytes += raw.len();
                     batch.push(raw);
                 }
                 // Its resource is hidden whole: no version of it is decided on without all the others.
-                Next::TooLong(_) => self.count_entry(window)?,
+                Next::TooLong(_) => self.paging.count_entry(window)?,
                 Next::PageEnd { next } => {
                     self.write(&batch, window).await?;
-                    return self.turn(next).await;
+                    // A history is one search.
+                    self.paging.page_ended(false)?;
+                    return self.paging.turn(&mut self.pages, &self.permit, next).await;
                 }
             }
         }
         self.write(&batch, window).await
-    }
-
-    fn count_entry(&mut self, window: &mut Window) -> Result<(), Problem> {
-        self.state.read += 1;
-        window.count_entry();
-        match self.state.read > self.plan.most_entries {
-            true => Err(Problem::Unfilterable("history-too-large")),
-            false => Ok(()),
-        }
-    }
-
-    /// Goes on to the upstream's next page where it is needed. A page of ours must not say whether what lies beyond it is
-    /// hidden or not there, so it is read on until a visible entry is found there.
-    async fn turn(&mut self, next: Option<String>) -> Result<(), Problem> {
-        let empty = self.state.read == self.state.read_before_page;
-        self.state.read_before_page = self.state.read;
-        self.state.empty_pages = if empty { self.state.empty_pages + 1 } else { 0 };
-        if self.state.empty_pages > MOST_EMPTY_PAGES {
-            return Err(Problem::Unfilterable("history-too-large"));
-        }
-        let scanned = self.state.read >= SCAN + u64::from(self.plan.count);
-        let reads_on = self.plan.to_the_end || (self.state.more.is_none() && !scanned);
-        match next {
-            Some(target) if reads_on => {
-                if self.pages.open(&self.permit, target.clone()).await? != 200 {
-                    return Err(Problem::Unfilterable("upstream-page-missing"));
-                }
-                self.state.page = target;
-                self.state.before_page = self.state.visible;
-            }
-            next => {
-                self.state.upstream_next = next;
-                self.state.done = true;
-            }
-        }
-        Ok(())
     }
 
     /// Decides each entry of the batch and writes those that may leave and belong on this page.
@@ -203,7 +144,7 @@ impl HistoryAnswer {
         }
         self.learn(found.iter().map(|(name, ..)| name)).await?;
         let entries = found.into_iter().filter_map(|(name, told, mut stored)| {
-            let lineage = Arc::clone(self.state.lineages.get(&name)?.as_ref()?);
+            let lineage = Arc::clone(self.lineages.get(&name)?.as_ref()?);
             if let Some(subject) = &mut stored {
                 lineage.label(&mut subject.facts);
             }
@@ -214,15 +155,14 @@ impl HistoryAnswer {
 
     /// Reads the lineages that are not known yet.
     async fn learn(&mut self, names: impl Iterator<Item = &String>) -> Result<(), Problem> {
-        if self.state.lineages.len() > MOST_LINEAGES {
-            self.state.lineages.clear();
+        if self.lineages.len() > MOST_LINEAGES {
+            self.lineages.clear();
         }
-        let missing: BTreeSet<String> =
-            names.filter(|name| !self.state.lineages.contains_key(*name)).cloned().collect();
+        let missing: BTreeSet<String> = names.filter(|name| !self.lineages.contains_key(*name)).cloned().collect();
         let mut found = self.judge.lineages(&missing, self.plan.largest).await?;
         for name in missing {
             let lineage = found.remove(&name).map(Arc::new);
-            self.state.lineages.insert(name, lineage);
+            self.lineages.insert(name, lineage);
         }
         Ok(())
     }
@@ -265,13 +205,13 @@ impl HistoryAnswer {
         let shown = match judged {
             Judged::Shown(shown) => shown,
             Judged::Hidden { owners, reasons } => {
-                if self.on_this_page() {
+                if self.paging.is_here() {
                     window.deny(&owners, &reasons);
                 }
                 return Ok(());
             }
         };
-        if !self.takes_place() {
+        if !self.paging.takes_place() {
             return Ok(());
         }
         let Shown { bytes, owners, decision, removed, parts_dropped: _, hidden_parts: _ } = *shown;
@@ -290,7 +230,7 @@ impl HistoryAnswer {
             self.kept_back(all().filter(|ruling| !ruling.permits()), window);
             return Ok(());
         }
-        if !self.takes_place() {
+        if !self.paging.takes_place() {
             return Ok(());
         }
         self.entry(entry, None, None, window);
@@ -305,33 +245,14 @@ impl HistoryAnswer {
     }
 
     fn kept_back<'r>(&self, rulings: impl IntoIterator<Item = &'r Ruling>, window: &mut Window) {
-        if self.on_this_page() {
-            for ruling in rulings {
-                window.deny(&ruling.refusing_owners(), &ruling.reasons());
-            }
+        if self.paging.is_here() {
+            window.deny_by(rulings);
         }
-    }
-
-    fn on_this_page(&self) -> bool {
-        let page = self.plan.skip..self.plan.skip + u64::from(self.plan.count);
-        page.contains(&self.state.visible)
-    }
-
-    /// Counts a visible entry; whether it stands on this page.
-    fn takes_place(&mut self) -> bool {
-        let here = self.on_this_page();
-        let beyond = self.state.visible >= self.plan.skip;
-        if !here && beyond && self.state.more.is_none() && self.plan.count > 0 {
-            self.state.more = Some((self.state.page.clone(), self.state.visible - self.state.before_page));
-        }
-        self.state.visible += 1;
-        here
     }
 
     fn entry(&mut self, entry: &Entry<'_>, resource: Option<&[u8]>, etag: Option<&String>, window: &mut Window) {
+        self.paging.separate(window);
         let out = &mut window.bytes;
-        out.extend_from_slice(if self.state.entries_opened { b"," as &[u8] } else { br#","entry":["# });
-        self.state.entries_opened = true;
         out.extend_from_slice(br#"{"fullUrl":"#);
         out.extend_from_slice(quoted(&self.judge.bases().public.join(&entry.name)).as_bytes());
         if let Some(resource) = resource {
@@ -340,34 +261,6 @@ impl HistoryAnswer {
         }
         out.extend_from_slice(entry.told.members(etag).as_bytes());
         out.push(b'}');
-    }
-
-    fn finish(&mut self, window: &mut Window) -> Result<(), Problem> {
-        let out = &mut window.bytes;
-        if self.state.entries_opened {
-            out.push(b']');
-        }
-        let count = self.plan.count;
-        let mut next = None;
-        if self.plan.to_the_end {
-            out.extend_from_slice(format!(r#","total":{}"#, self.state.visible).as_bytes());
-            if self.state.more.is_some() {
-                let skip = self.plan.skip + u64::from(count);
-                next = Some(Position::AfterMatches { query: self.plan.query.clone(), skip, count });
-            }
-        } else if let Some((target, skip)) = self.state.more.take() {
-            next = Some(Position::UpstreamPage { target, skip, count });
-        } else if let Some(target) = self.state.upstream_next.take() {
-            next = Some(Position::UpstreamPage { target, skip: 0, count });
-        }
-        out.extend_from_slice(br#","link":[{"relation":"self","url":"#);
-        out.extend_from_slice(quoted(&(self.links)(None)?).as_bytes());
-        if let Some(next) = next {
-            out.extend_from_slice(br#"},{"relation":"next","url":"#);
-            out.extend_from_slice(quoted(&(self.links)(Some(next))?).as_bytes());
-        }
-        out.extend_from_slice(b"}]}");
-        Ok(())
     }
 }
 
@@ -379,11 +272,5 @@ struct Gate {
     deleted: Vec<Ruling>,
 }
 
-/// Entries of the upstream that a history of many resources looks at beyond its page size, at least.
-const SCAN: u64 = 1_000;
-/// Pages without an entry that are followed in a row.
-const MOST_EMPTY_PAGES: u32 = 8;
-/// Batches of entries that make a window.
-const BATCHES: usize = 8;
 /// Lineages that are kept while an answer is made.
 const MOST_LINEAGES: usize = 512;

@@ -8,6 +8,7 @@ use gateway_core::trim::Trim;
 
 use super::Reaches;
 use super::looks::Looks;
+use super::paging::PagePlan;
 use crate::cursor::Position;
 use crate::problem::Problem;
 
@@ -16,23 +17,10 @@ use crate::problem::Problem;
 pub struct SearchPlan {
     /// The type searched for.
     pub rtype: ResourceType,
-    /// The upstream's first page, as a target below its base.
-    pub target: String,
-    /// The query on which later pages of a one-patient search go on, without `_count`.
-    pub query: String,
-    /// The page size.
-    pub count: u32,
-    /// One patient's search is read to its end: pages and total of what is visible. Others are read until a visible
-    /// match lies beyond the page, or `SCAN` entries were looked at.
-    pub to_the_end: bool,
+    /// Which page of it.
+    pub page: PagePlan,
     /// Whether several searches of the upstream make it up, which may find the same.
     pub joined: bool,
-    /// Visible matches that earlier pages held.
-    pub skip: u64,
-    /// Most entries that are read of the upstream.
-    pub most_entries: u64,
-    /// Bytes and entries of one window.
-    pub window: (usize, usize),
     /// What the search looks at.
     pub looks: Looks,
     /// How much of each resource is asked for.

@@ -7,6 +7,7 @@ use evidence::event::{
     UniversalUse, VersionedReference,
 };
 use evidence::ids::EventId;
+use gateway_core::decide::Ruling;
 use gateway_core::facts::ResourceFacts;
 use gateway_core::owner::PatientId;
 use gateway_core::reasons::{Reason, RuleName};
@@ -114,6 +115,31 @@ impl Window {
             let record = self.denied.entry((owner.clone(), first.rule.as_str())).or_default();
             record.resources += 1;
             record.consents.extend(theirs.iter().filter_map(|r| consent_use(r)));
+        }
+    }
+
+    /// Puts on record what these rulings kept back.
+    pub(crate) fn deny_by<'r>(&mut self, rulings: impl IntoIterator<Item = &'r Ruling>) {
+        for ruling in rulings {
+            self.deny(&ruling.refusing_owners(), &ruling.reasons());
+        }
+    }
+
+    /// The window of a refusal: nothing but what these rulings kept back.
+    pub(crate) fn denied<'r>(rulings: impl IntoIterator<Item = &'r Ruling>) -> Box<Self> {
+        let mut window = Box::new(Self::only());
+        window.deny_by(rulings);
+        window
+    }
+
+    /// One window of two, of which each may be none.
+    pub(crate) fn together(one: Option<Box<Self>>, other: Option<Box<Self>>) -> Option<Box<Self>> {
+        match (one, other) {
+            (Some(mut one), Some(other)) => {
+                one.absorb(*other);
+                Some(one)
+            }
+            (one, other) => one.or(other),
         }
     }
 

@@ -8,25 +8,15 @@ use gateway_core::resource_type::ResourceType;
 use gateway_core::trim::Trim;
 
 use super::{Invoked, body, not_accepted, only, unless_readable};
-use crate::clock;
-use crate::cursor::Position;
 use crate::filter::{Around, Further, Judge, Looks, Pages, Parts, SearchAnswer, SearchPlan};
 use crate::gate::Gate;
+use crate::links::{Wanted, links};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
-use crate::search::{CURSOR, UPSTREAM_PAGE, begin, links, stale_cursor};
+use crate::search::{UPSTREAM_PAGE, begin, first_target};
 
 /// What it takes (FHIR R4, Patient, "Fetch Patient Record").
 const TAKES: &[&str] = &["start", "end", "_since", "_type", "_count"];
-
-/// What of the client's parameters counts.
-struct Wanted {
-    query: SearchQuery,
-    shown: String,
-    dropped: Vec<String>,
-    count: u32,
-    skip: u64,
-}
 
 pub(super) async fn everything(
     gate: &Gate,
@@ -41,30 +31,22 @@ pub(super) async fn everything(
     }
     let path = format!("{}/{}", patient.reference(), invoked.row.name);
     let wanted = wanted(&judge, &invoked, &path)?;
-    let limits = &gate.shared.limits;
-    let query = wanted.query.to_query();
-    let separator = if query.is_empty() { "" } else { "&" };
+    let target = first_target(&path, &wanted.query.to_query(), UPSTREAM_PAGE);
     let dates = |param: &&Param| matches!(param.name.as_str(), "start" | "end");
     let dates = SearchQuery::from_params(wanted.query.params().iter().filter(dates).cloned().collect());
     let looks = Looks::of(&dates, ResourceType::PATIENT, &KnownParams::new(), judge.bases());
     let plan = SearchPlan {
         rtype: ResourceType::PATIENT,
-        target: format!("{path}?{query}{separator}_count={UPSTREAM_PAGE}"),
-        query,
-        count: wanted.count,
-        to_the_end: true,
+        page: wanted.page(gate, target),
         joined: false,
-        skip: wanted.skip,
-        most_entries: gate.shared.most_entries,
-        window: (limits.window, limits.window_entries),
         looks,
         reaches: invoked.reaches.clone(),
         trim: Trim::default(),
         dropped: wanted.dropped,
         parts: Parts::Around(Around { patient, reaches: invoked.reaches.clone() }),
     };
-    let mut pages = Pages::new(gate.upstream.clone(), limits.entry, invoked.traceparent);
-    match pages.open(&permit, plan.target.clone()).await? {
+    let mut pages = Pages::new(gate.upstream.clone(), gate.shared.limits.entry, invoked.traceparent);
+    match pages.open(&permit, plan.page.target.clone()).await? {
         200 => {}
         400 | 422 => return Err(not_accepted()),
         404 | 410 => return Err(Problem::Absent),
@@ -75,15 +57,8 @@ pub(super) async fn everything(
 }
 
 fn wanted(judge: &Judge, invoked: &Invoked, path: &str) -> Result<Wanted, Problem> {
-    if let Some(cursor) = invoked.query.params().iter().find(|param| param.name == CURSOR) {
-        let opened = invoked.cursors.open(judge.caller(), path, &cursor.value, clock::now());
-        return match opened.map_err(|_| stale_cursor())? {
-            (Position::AfterMatches { query, skip, count }, shown) => {
-                let query = SearchQuery::parse(&query, &[]).map_err(Problem::Uninterpretable)?;
-                Ok(Wanted { query, shown, dropped: Vec::new(), count, skip })
-            }
-            (Position::UpstreamPage { .. }, _) => Err(stale_cursor()),
-        };
+    if let Some(wanted) = Wanted::onward(&invoked.cursors, judge, path, &invoked.query)? {
+        return Ok(wanted);
     }
     let more = body(&invoked.body, None)?.params;
     let (taken, dropped) = only(TAKES, &invoked.query, more, invoked.handling)?;

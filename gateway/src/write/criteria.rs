@@ -73,13 +73,8 @@ impl Settled {
 }
 
 impl Deed {
-    fn beside(mut self, seen: Option<Box<Window>>) -> Self {
-        match (&mut self.seen, seen) {
-            (_, None) => {}
-            (Some(own), Some(seen)) => own.absorb(*seen),
-            (own @ None, seen) => *own = seen,
-        }
-        self
+    fn beside(self, seen: Option<Box<Window>>) -> Self {
+        Self { seen: Window::together(self.seen, seen), ..self }
     }
 }
 

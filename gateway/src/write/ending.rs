@@ -37,6 +37,20 @@ pub(super) struct Written {
     pub(super) seen: Option<Box<Window>>,
 }
 
+impl Written {
+    /// A write that makes the one image of the other, where there is one; nothing was looked at on the way to it.
+    pub(super) fn new(
+        rtype: ResourceType,
+        id: Option<&str>,
+        owners: Vec<PatientId>,
+        before: Option<ResourceFacts>,
+        after: Option<ResourceFacts>,
+    ) -> Self {
+        let images = before.iter().cloned().chain(after).collect();
+        Self { rtype, id: id.map(str::to_owned), owners, before, images, seen: None }
+    }
+}
+
 /// The head of the answer, its body with what goes on record, and the end.
 pub(super) type Ended = (Answer, Box<Window>, End);
 

@@ -12,7 +12,7 @@ use gateway_core::rewrite::rebase;
 use gateway_core::search_match::Image;
 
 use super::references::references;
-use super::{Writer, consent_refuses, denied, refused};
+use super::{Writer, consent_refuses, refused};
 use crate::filter::{Judged, Window};
 use crate::forward::UpstreamError;
 use crate::outcome::Refused;
@@ -156,7 +156,7 @@ impl Writer<'_> {
             }
             (Some(Judged::Shown(_)), false) => Err(consent_refuses(&ruling)),
             (Some(Judged::Hidden { .. }) | None, false) => {
-                let denied = Some(denied(std::slice::from_ref(&ruling)));
+                let denied = Some(Window::denied([&ruling]));
                 Err(Refused { problem: Problem::Absent, denied })
             }
         }

@@ -14,7 +14,8 @@ use gateway_core::reference::{Bases, Target, literal_references};
 use gateway_core::resource_type::ResourceType;
 use gateway_core::scope::ScopeGrant;
 
-use super::{Writer, denied};
+use super::Writer;
+use crate::filter::Window;
 use crate::outcome::Refused;
 use crate::problem::Problem;
 
@@ -64,7 +65,7 @@ impl Writer<'_> {
             Ok(()) => Ok(()),
             Err(hidden) => {
                 let by_consent = hidden.iter().any(|ruling| !ruling.refusing_owners().is_empty());
-                let denied = by_consent.then(|| denied(&hidden));
+                let denied = by_consent.then(|| Window::denied(&hidden));
                 Err(Refused { problem: Problem::ReferenceNotVisible, denied })
             }
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use fhir_gateway::config::PeerConfig;
-use fhir_gateway::filter::{Judge, Looks, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
+use fhir_gateway::filter::{Bounds, Judge, Looks, PagePlan, Pages, Parts, Reaches, SearchAnswer, SearchPlan};
 use fhir_gateway::forward::{Patience, Upstream};
 use fhir_gateway::gather::Facts;
 use fhir_gateway::gather::consents::ConsentSource;
@@ -139,13 +139,14 @@ impl Filter {
         let query = format!("patient=Patient/{}", data::PATIENT);
         let plan = SearchPlan {
             rtype: self.rtype,
-            target: format!("Observation?{query}"),
-            query,
-            count: 1_000,
-            to_the_end: true,
-            skip: 0,
-            most_entries: 10_000,
-            window: (256 << 10, 256),
+            page: PagePlan {
+                target: format!("Observation?{query}"),
+                query,
+                count: 1_000,
+                to_the_end: true,
+                skip: 0,
+                bounds: Bounds { most_entries: 10_000, window: (256 << 10, 256) },
+            },
             looks: Looks::default(),
             trim: Trim::default(),
             joined: false,
@@ -154,7 +155,7 @@ impl Filter {
             parts: Parts::One,
         };
         let mut pages = Pages::new(self.upstream.clone(), 8 << 20, None);
-        let status = pages.open(&permit, plan.target.clone()).await?;
+        let status = pages.open(&permit, plan.page.target.clone()).await?;
         ensure!(status == 200, "the FHIR server answers {status}");
         let link = self.bases.public.join("Observation");
         let mut answer =

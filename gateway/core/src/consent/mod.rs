@@ -11,7 +11,9 @@ pub mod evaluate;
 pub mod matching;
 pub mod r4;
 pub mod r5;
+mod reader;
 pub mod reference;
+mod shape;
 pub mod truth;
 
 use std::collections::BTreeSet;

@@ -9,61 +9,22 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::r4::shape::Fault;
-use super::r4::{
-    MAX_DEPTH, MAX_PROVISIONS, concept, constraints, is_extended, items, moment, period, reference_of, text, text_at,
+use super::reader::{self, Form, MAX_DEPTH, MAX_PROVISIONS, concept, constraints, is_extended, items, period, text};
+use super::shape::Fault;
+use super::{Consent, Constraints, Provision, Rule, Scope, Unusable, Why};
+
+static FORM: Form = Form {
+    patient: "subject",
+    date_time: "date",
+    dormant: &["draft", "inactive", "not-done", "entered-in-error", "unknown"],
+    scope: |members| Ok(Some(Scope::Categories(items(members.get("category")).map(concept).collect()))),
+    check: shape::check,
+    root,
 };
-use super::{Body, Consent, Constraints, Dormant, Provision, Rule, Scope, Unusable, Why};
-use crate::reasons::ConsentRef;
 
 /// Reads a Consent from JSON whose duplicate keys have been refused already.
 pub fn read(json: &Value) -> Result<Consent, Unusable> {
-    let Value::Object(members) = json else {
-        return Err(Unusable { reference: None, why: Why::NotAConsent, path: String::new() });
-    };
-    let reference = reference_of(members);
-    let unusable = |fault: Fault| Unusable { reference: reference.clone(), why: fault.why, path: fault.path };
-    consent(members, reference.clone()).map_err(unusable)
-}
-
-fn consent(members: &Map<String, Value>, reference: Option<ConsentRef>) -> Result<Consent, Fault> {
-    if members.get("resourceType").and_then(Value::as_str) != Some("Consent") {
-        return Err(Fault::new(Why::NotAConsent, "resourceType"));
-    }
-    let reference = reference.ok_or_else(|| Fault::new(Why::Missing, "id"))?;
-    // These two may change what every other element means, `status` included.
-    if members.contains_key("implicitRules") {
-        return Err(Fault::new(Why::ImplicitRules, "implicitRules"));
-    }
-    if members.contains_key("modifierExtension") {
-        return Err(Fault::new(Why::ModifierExtension, "modifierExtension"));
-    }
-    let subject = text_at(members.get("subject"), "reference");
-    if !is_active(members)? {
-        let patient = subject.unwrap_or_default().to_owned();
-        return Ok(Consent { reference, patient, date_time: None, body: Body::Dormant(Dormant::Status) });
-    }
-    shape::check(members)?;
-    let patient = subject.ok_or_else(|| Fault::new(Why::Missing, "subject.reference"))?.to_owned();
-    let date_time = text(members, "date").map(|text| moment(text, "date")).transpose()?;
-    let scope = Scope::Categories(items(members.get("category")).map(concept).collect());
-    let root = root(members)?;
-    Ok(Consent { reference, patient, date_time, body: Body::Active { scope, root: Box::new(root) } })
-}
-
-/// `consent-state-codes` of R5.
-fn is_active(members: &Map<String, Value>) -> Result<bool, Fault> {
-    match members.get("status") {
-        None => Err(Fault::new(Why::Missing, "status")),
-        Some(Value::String(status)) => match status.as_str() {
-            "active" => Ok(true),
-            "draft" | "inactive" | "not-done" | "entered-in-error" | "unknown" => Ok(false),
-            _ => Err(Fault::new(Why::UnknownCode, "status")),
-        },
-        Some(Value::Null) => Err(Fault::new(Why::Null, "status")),
-        Some(Value::Array(_)) => Err(Fault::new(Why::TwoValues, "status")),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => Err(Fault::new(Why::WrongType, "status")),
-    }
+    reader::read(json, &FORM)
 }
 
 /// The root: `decision`, within `period`.

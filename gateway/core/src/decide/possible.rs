@@ -212,21 +212,5 @@ fn date(at: time::OffsetDateTime) -> Option<Vec<DateCandidate>> {
 }
 
 fn bare(resource_type: ResourceType, patient: &PatientId) -> ResourceFacts {
-    ResourceFacts {
-        resource_type,
-        id: Some(NOBODYS.to_owned()),
-        version: None,
-        last_updated: None,
-        owners: Owners::Patients(vec![patient.clone()]),
-        security: Vec::new(),
-        codes: Vec::new(),
-        profiles: Vec::new(),
-        document_types: Vec::new(),
-        dates: Vec::new(),
-        authors: Vec::new(),
-        references: Vec::new(),
-        inline_labels: Vec::new(),
-        has_narrative: false,
-        filters: Vec::new(),
-    }
+    ResourceFacts::bare(resource_type, NOBODYS, Owners::Patients(vec![patient.clone()]))
 }

@@ -13,23 +13,7 @@ fn caller(scopes: &str) -> Caller {
 }
 
 fn resource(name: &str, owners: Owners) -> ResourceFacts {
-    ResourceFacts {
-        resource_type: name.parse().unwrap(),
-        id: Some("1".to_owned()),
-        version: None,
-        last_updated: None,
-        owners,
-        security: Vec::new(),
-        codes: Vec::new(),
-        profiles: Vec::new(),
-        document_types: Vec::new(),
-        dates: Vec::new(),
-        authors: Vec::new(),
-        references: Vec::new(),
-        inline_labels: Vec::new(),
-        has_narrative: false,
-        filters: Vec::new(),
-    }
+    ResourceFacts::bare(name.parse().unwrap(), "1", owners)
 }
 
 fn policy() -> Policy {

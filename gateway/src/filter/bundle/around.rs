@@ -46,13 +46,11 @@ impl SearchAnswer {
         }
         // `start` and `end` look at dates of whatever there is, those that are redacted too.
         let judged = if name == patient.reference() { judged } else { self.unless_found_by_removed(judged) };
-        let begun = self.state.visible >= self.plan.skip;
-        let full = self.state.visible >= self.plan.skip + u64::from(self.plan.count);
         let mut shown = match judged {
             Judged::Shown(shown) => shown,
             Judged::Hidden { owners, reasons } => {
                 self.state.seen.insert(name);
-                if begun && !full && owners.contains(patient) {
+                if self.paging.is_here() && owners.contains(patient) {
                     window.deny(&owners, &reasons);
                 }
                 return Ok(());
@@ -74,11 +72,7 @@ impl SearchAnswer {
         }
         self.state.referred.extend(facts.references);
         self.state.seen.insert(name);
-        if full && self.state.more.is_none() && self.plan.count > 0 {
-            self.state.more = Some((self.state.page.clone(), self.state.visible - self.state.before_page));
-        }
-        self.state.visible += 1;
-        if begun && !full {
+        if self.paging.takes_place() {
             self.entry(subject, &mut shown, "match", window)?;
             disclose(window, subject, *shown)?;
         }

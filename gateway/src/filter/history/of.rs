@@ -3,7 +3,7 @@
 use gateway_core::decide::Action;
 use gateway_core::resource_type::ResourceType;
 
-use crate::filter::Reaches;
+use crate::filter::{PagePlan, Reaches};
 
 /// Whose history it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,23 +49,10 @@ impl Of {
 pub struct HistoryPlan {
     /// Whose.
     pub of: Of,
-    /// The upstream's first page, as a target below its base.
-    pub target: String,
-    /// The query on which later pages of one resource's history go on, without `_count`.
-    pub query: String,
-    /// The page size.
-    pub count: u32,
-    /// One resource's history is read to its end: pages and total of what is visible. Others are read until a visible
-    /// version lies beyond the page, or a budget of entries was looked at.
-    pub to_the_end: bool,
-    /// Visible entries that earlier pages held.
-    pub skip: u64,
-    /// Most entries that are read of the upstream.
-    pub most_entries: u64,
+    /// Which page of it.
+    pub page: PagePlan,
     /// Bytes of the largest version that is decided on.
     pub largest: usize,
-    /// Bytes and entries of one window.
-    pub window: (usize, usize),
     /// Which types the organisation lets this request reach.
     pub reaches: Reaches,
 }

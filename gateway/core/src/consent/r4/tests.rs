@@ -3,6 +3,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::caller::ActorRef;
+use crate::consent::Body;
+use crate::consent::reader::PARTICIPATION;
 
 /// A Consent that states every element that R4 has.
 fn everything() -> Value {

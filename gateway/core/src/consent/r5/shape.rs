@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::consent::r4::shape::Card::{Many, One};
-use crate::consent::r4::shape::Kind::{Bool, Free, Number, Of, Text};
-use crate::consent::r4::shape::{
-    ACTOR, CODING, CONCEPT, DATA, Fault, Field, IDENTIFIER, META, PERIOD, REFERENCE, object,
-};
+use crate::consent::shape::Card::{Many, One};
+use crate::consent::shape::Kind::{Bool, Free, Number, Of, Text};
+use crate::consent::shape::{ACTOR, CODING, CONCEPT, DATA, Fault, Field, IDENTIFIER, META, PERIOD, REFERENCE, object};
 
 static ATTACHMENT: [Field; 13] = [
     Field("contentType", One, Text),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::consent::{Body, Dormant};
 
 fn with(more: &Value) -> Value {
     let mut consent = json!({
