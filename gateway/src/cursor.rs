@@ -26,7 +26,7 @@ pub enum Position {
     UpstreamPage {
         /// Path and query below the upstream's base.
         target: String,
-        /// Visible matches of that page that an earlier page of ours held.
+        /// Visible matches of that page that an earlier page of ours held; of a history, its entries that were decided on.
         skip: u64,
         /// The page size of the search.
         count: u32,
@@ -87,7 +87,8 @@ impl Cursors {
         nonce: [u8; NONCE],
     ) -> Result<String, NotOurCursor> {
         let sealed = Sealed { position, shown: shown.to_owned(), until: (now + LIFETIME).unix_timestamp() };
-        let plain = serde_json::to_vec(&sealed).map_err(|_| NotOurCursor)?;
+        let mut plain = serde_json::to_vec(&sealed).map_err(|_| NotOurCursor)?;
+        plain.resize(plain.len() + room_for_numbers(&plain), b' ');
         let aad = self.bound_to(caller, resource_type);
         let payload = Payload { msg: &plain, aad: &aad };
         let mut out = nonce.to_vec();
@@ -130,6 +131,17 @@ impl Cursors {
         aad
     }
 }
+
+/// What fills each number up to the same width. Where a search goes on is counted in what the upstream holds, hidden or
+/// not, and the length of a cursor must not tell of that.
+fn room_for_numbers(plain: &[u8]) -> usize {
+    let words = plain.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+    let numbers = words.filter(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit));
+    numbers.map(|number| WIDEST.saturating_sub(number.len())).sum()
+}
+
+/// The digits of the largest `u64`.
+const WIDEST: usize = 20;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,10 @@ use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::search::{LARGEST_PAGE, PAGE, UPSTREAM_PAGE, begin, first_target};
 
+/// Entries of one page of the upstream, at least: where a page of ours ends in the middle of it, the next one reads it
+/// again.
+const SMALLEST_PAGE: u32 = 20;
+
 /// A history as the client asked for it.
 pub struct Asked<'a> {
     /// Whose.
@@ -67,19 +71,22 @@ async fn hidden(gate: &Gate, judge: &Judge, of: &Of, name: String) -> Result<Opt
 /// The plan, and the query that the self link shows.
 fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, String), Problem> {
     let to_the_end = matches!(asked.of, Of::Instance(..));
-    let plan = |target: String, query: String, count: u32, skip: u64| HistoryPlan {
+    let plan = |target: String, query: String, count: u32, skip: u64, passed: u64| HistoryPlan {
         of: asked.of.clone(),
         page: PagePlan { target, query, count, to_the_end, skip, bounds: gate.shared.bounds() },
+        passed,
         largest: gate.shared.limits.entry,
         reaches: asked.reaches.clone(),
     };
     let target = |query: &str, count: u32| {
-        first_target(asked.of.path(), query, if to_the_end { UPSTREAM_PAGE } else { count.max(PAGE) })
+        first_target(asked.of.path(), query, if to_the_end { UPSTREAM_PAGE } else { count.max(SMALLEST_PAGE) })
     };
     if let Some((position, shown)) = opened(&asked.cursors, judge, &asked.of.path(), asked.query)? {
         return Ok(match position {
-            Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, skip), shown),
-            Position::AfterMatches { query, skip, count } => (plan(target(&query, count), query, count, skip), shown),
+            Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, 0, skip), shown),
+            Position::AfterMatches { query, skip, count } => {
+                (plan(target(&query, count), query, count, skip, 0), shown)
+            }
         });
     }
     let checked = asked.query.check_history(asked.handling).map_err(Problem::Uninterpretable)?;
@@ -91,5 +98,5 @@ fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, S
         });
     }
     let query = checked.narrowing().to_query();
-    Ok((plan(target(&query, count), query, count, 0), checked.shown().to_query()))
+    Ok((plan(target(&query, count), query, count, 0, 0), checked.shown().to_query()))
 }

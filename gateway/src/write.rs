@@ -283,8 +283,17 @@ impl Writer<'_> {
     ) -> Prepared {
         let rtype = written.rtype;
         let target = written.id.as_ref().map_or_else(|| rtype.to_string(), |id| format!("{rtype}/{id}"));
-        let (body, traceparent) = (body.map(Bytes::from), self.traceparent.clone());
-        Prepared { permit, request: UpstreamRequest { method, target, body, if_match, traceparent }, written }
+        Prepared { permit, request: self.request(method, target, body, if_match), written }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        target: String,
+        body: Option<Vec<u8>>,
+        if_match: Option<String>,
+    ) -> UpstreamRequest {
+        UpstreamRequest { method, target, body: body.map(Bytes::from), if_match, traceparent: self.traceparent.clone() }
     }
 
     /// Whose the resource is, where its owners permit the action.

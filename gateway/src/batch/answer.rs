@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::record::{Recorded, RecordedBody};
 
 /// The answers of a Bundle's entries, each at its place.
-pub struct Answers {
+pub(super) struct Answers {
     entries: Vec<Vec<u8>>,
     base: String,
     left: usize,
@@ -25,14 +25,14 @@ pub struct Answers {
 
 impl Answers {
     /// Places for so many answers.
-    pub fn new(shared: &Shared, count: usize) -> Self {
+    pub(super) fn new(shared: &Shared, count: usize) -> Self {
         let base = shared.bases.public.as_str().to_owned();
         Self { entries: vec![Vec::new(); count], base, left: shared.limits.batch_answer }
     }
 
     /// Puts a recorded answer at its place. One that passes the limit is put as the refusal that it then is; that it was
     /// recorded before is too much on record and nothing too little.
-    pub async fn take(&mut self, at: usize, recorded: Recorded) {
+    pub(super) async fn take(&mut self, at: usize, recorded: Recorded) {
         let (id, answer, body) = recorded.into_parts();
         let entry = match collected(body, self.left).await {
             Ok(body) => written(id, &answer, &body),
@@ -48,7 +48,7 @@ impl Answers {
     }
 
     /// The Bundle.
-    pub fn bundle(self, kind: &str) -> Outcome {
+    pub(super) fn bundle(self, kind: &str) -> Outcome {
         let mut window = Box::new(Window::only());
         let link = quoted(&self.base);
         let head = format!(r#"{{"resourceType":"Bundle","type":"{kind}","link":[{{"relation":"self","url":{link}}}]"#);

@@ -35,12 +35,16 @@ pub struct HistoryAnswer {
     plan: HistoryPlan,
     links: Links,
     paging: Paging,
+    /// Entries of the first page that earlier pages of ours decided on.
+    passed: u64,
     /// By name; `None` where a resource's history is hidden whatever it holds.
     lineages: BTreeMap<String, Option<Arc<Lineage>>>,
 }
 
 /// An entry of the upstream that may have a place in the answer.
 struct Entry<'a> {
+    /// In the upstream's page.
+    number: u64,
     name: String,
     told: Told,
     /// `None`: it was deleted.
@@ -52,7 +56,8 @@ impl HistoryAnswer {
     /// An answer whose first upstream page is open.
     pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: HistoryPlan, links: Links) -> Self {
         let paging = Paging::new(Kind::History, plan.page.clone());
-        Self { judge, permit, pages, plan, links, paging, lineages: BTreeMap::new() }
+        let passed = plan.passed;
+        Self { judge, permit, pages, plan, links, paging, passed, lineages: BTreeMap::new() }
     }
 
     /// The next window; its `last` says whether the answer ends with it.
@@ -74,18 +79,24 @@ impl HistoryAnswer {
 
     /// Reads and writes at most a fraction of a window, less where a page ends.
     async fn batch(&mut self, window: &mut Window) -> Result<(), Problem> {
-        let (mut batch, mut bytes): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
-        while !self.paging.batch_is_full(bytes, batch.len()) {
+        let (mut batch, mut bytes): (Vec<(u64, Vec<u8>)>, usize) = (Vec::new(), 0);
+        // Of each entry's resource all versions are read.
+        let most = self.paging.most_at_once();
+        while batch.len() < most && !self.paging.batch_is_full(bytes, batch.len()) {
             match self.pages.next().await? {
                 Next::Entry(raw) => {
                     self.paging.count_entry(window)?;
-                    bytes += raw.len();
-                    batch.push(raw);
+                    let number = self.paging.number();
+                    if number >= self.passed && !self.paging.is_settled() {
+                        bytes += raw.len();
+                        batch.push((number, raw));
+                    }
                 }
                 // Its resource is hidden whole: no version of it is decided on without all the others.
                 Next::TooLong(_) => self.paging.count_entry(window)?,
                 Next::PageEnd { next } => {
                     self.write(&batch, window).await?;
+                    self.passed = 0;
                     // A history is one search.
                     self.paging.page_ended(false)?;
                     return self.paging.turn(&mut self.pages, &self.permit, next).await;
@@ -96,10 +107,10 @@ impl HistoryAnswer {
     }
 
     /// Decides each entry of the batch and writes those that may leave and belong on this page.
-    async fn write(&mut self, batch: &[Vec<u8>], window: &mut Window) -> Result<(), Problem> {
+    async fn write(&mut self, batch: &[(u64, Vec<u8>)], window: &mut Window) -> Result<(), Problem> {
         let mut docs = Vec::with_capacity(batch.len());
-        for raw in batch {
-            docs.push(Doc::parse(raw).map_err(|_| MALFORMED)?);
+        for (number, raw) in batch {
+            docs.push((*number, Doc::parse(raw).map_err(|_| MALFORMED)?));
         }
         let entries = self.entries(&docs).await?;
         let gates = self.gates(&entries).await?;
@@ -113,6 +124,9 @@ impl HistoryAnswer {
         for (stored, entry) in places {
             let gate = gates.get(&entry.name).ok_or(MALFORMED)?;
             let version = if stored { judged.next() } else { None };
+            if !self.plan.page.to_the_end {
+                self.paging.goes_on_at(entry.number);
+            }
             match version {
                 Some((judged, subject)) => self.write_version(&entry, gate, judged, &subject.facts, window)?,
                 None => self.write_deletion(&entry, gate, window)?,
@@ -122,10 +136,10 @@ impl HistoryAnswer {
     }
 
     /// The entries that may have a place, under the labels of all versions of their resources.
-    async fn entries<'a>(&mut self, docs: &'a [Doc<'a>]) -> Result<Vec<Entry<'a>>, Problem> {
+    async fn entries<'a>(&mut self, docs: &'a [(u64, Doc<'a>)]) -> Result<Vec<Entry<'a>>, Problem> {
         let action = self.plan.of.action();
         let mut found = Vec::with_capacity(docs.len());
-        for doc in docs {
+        for (number, doc) in docs {
             let entry = doc.root();
             let stored = match entry.get("resource") {
                 Some(resource) => match self.judge.subject(doc.source(), resource, action) {
@@ -139,16 +153,16 @@ impl HistoryAnswer {
             let rtype = name.split('/').next().unwrap_or_default();
             if self.plan.of.holds(&name) && self.plan.reaches.reaches(rtype) {
                 let told = Told::of(entry, &name, self.judge.bases());
-                found.push((name, told, stored));
+                found.push((*number, name, told, stored));
             }
         }
-        self.learn(found.iter().map(|(name, ..)| name)).await?;
-        let entries = found.into_iter().filter_map(|(name, told, mut stored)| {
+        self.learn(found.iter().map(|(_, name, ..)| name)).await?;
+        let entries = found.into_iter().filter_map(|(number, name, told, mut stored)| {
             let lineage = Arc::clone(self.lineages.get(&name)?.as_ref()?);
             if let Some(subject) = &mut stored {
                 lineage.label(&mut subject.facts);
             }
-            Some(Entry { name, told, stored, lineage })
+            Some(Entry { number, name, told, stored, lineage })
         });
         Ok(entries.collect())
     }

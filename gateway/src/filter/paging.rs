@@ -64,8 +64,13 @@ pub(super) struct Paging {
     /// The upstream's page that is being read, and how many visible entries came before it.
     page: String,
     before_page: u64,
-    /// The first visible entry beyond this page: the upstream's page that holds it, and how many stand before it there.
+    /// The first visible entry beyond this page: the upstream's page that holds it, and how many stand before it there,
+    /// visible ones or, by their numbers, all.
     more: Option<(String, u64)>,
+    /// How many entries are to be decided on at once next, where each of them is costly.
+    step: usize,
+    /// The number of the entry that is decided on in the upstream's page, where the next page goes on by that.
+    standing: Option<u64>,
     /// Where an answer goes on that is not read to its end.
     upstream_next: Option<String>,
     done: bool,
@@ -103,6 +108,8 @@ impl Paging {
             visible: 0,
             before_page: 0,
             more: None,
+            step: 0,
+            standing: None,
             upstream_next: None,
             done: false,
         }
@@ -123,6 +130,22 @@ impl Paging {
         bytes >= most_bytes / BATCHES || entries >= most_entries.div_ceil(BATCHES)
     }
 
+    /// How many entries are decided on at once where each of them is costly: as many as the page lacks, were they all
+    /// visible, and twice as many each time that they were not.
+    pub(super) fn most_at_once(&mut self) -> usize {
+        let wanted = self.plan.skip.saturating_add(u64::from(self.plan.count)).saturating_add(1);
+        let lacking = if self.plan.to_the_end { u64::MAX } else { wanted.saturating_sub(self.visible) };
+        let most = usize::try_from(lacking).unwrap_or(usize::MAX).max(self.step).max(1);
+        self.step = most.saturating_mul(2);
+        most
+    }
+
+    /// Whether it is known what stands on the page, and that something visible follows: what else the upstream's page
+    /// holds is not decided on.
+    pub(super) fn is_settled(&self) -> bool {
+        self.more.is_some() && !self.plan.to_the_end
+    }
+
     /// A window is full when one more batch might burst it.
     pub(super) fn window_is_full(&self, window: &Window) -> bool {
         let (bytes, entries) = self.plan.bounds.window;
@@ -140,6 +163,17 @@ impl Paging {
         }
     }
 
+    /// The number, in the upstream's page, of the entry that was counted last.
+    pub(super) fn number(&self) -> u64 {
+        (self.read - self.read_before_page).saturating_sub(1)
+    }
+
+    /// What is decided on next has this number: where the page is full, the next one goes on with it, and nothing before it
+    /// is decided on again.
+    pub(super) fn goes_on_at(&mut self, number: u64) {
+        self.standing = Some(number);
+    }
+
     /// Whether what comes next stands on this page, if it is visible; what is kept back there is on record.
     pub(super) fn is_here(&self) -> bool {
         (self.plan.skip..self.plan.skip + u64::from(self.plan.count)).contains(&self.visible)
@@ -150,7 +184,8 @@ impl Paging {
         let here = self.is_here();
         let beyond = !here && self.visible >= self.plan.skip;
         if beyond && self.more.is_none() && self.plan.count > 0 {
-            self.more = Some((self.page.clone(), self.visible - self.before_page));
+            let before = self.standing.unwrap_or(self.visible - self.before_page);
+            self.more = Some((self.page.clone(), before));
         }
         self.visible += 1;
         here

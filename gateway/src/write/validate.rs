@@ -12,7 +12,7 @@ use gateway_core::json::{Doc, Edits};
 
 use super::{Writer, refused};
 use crate::filter::Window;
-use crate::forward::{Method, UpstreamRequest};
+use crate::forward::Method;
 use crate::operate::{Invoked, bad_body, body, not_accepted, only, unless_readable};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -64,8 +64,7 @@ impl Writer<'_> {
         let query = query.to_query();
         let separator = if query.is_empty() { "" } else { "?" };
         let target = format!("{rtype}/{}{separator}{query}", invoked.row.name);
-        let (method, body, traceparent) = (Method::Post, Some(after.bytes.into()), self.traceparent.clone());
-        let request = UpstreamRequest { method, target, body, if_match: None, traceparent };
+        let request = self.request(Method::Post, target, Some(after.bytes), None);
         let answer = self.gate.upstream.forward(permit, request).await?;
         match answer.status {
             200 => {}

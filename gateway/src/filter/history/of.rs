@@ -51,6 +51,8 @@ pub struct HistoryPlan {
     pub of: Of,
     /// Which page of it.
     pub page: PagePlan,
+    /// Entries of the upstream's first page that earlier pages decided on.
+    pub passed: u64,
     /// Bytes of the largest version that is decided on.
     pub largest: usize,
     /// Which types the organisation lets this request reach.

@@ -261,3 +261,36 @@ fn finished(paging: &mut Paging) -> String {
 fn text(window: &Window) -> String {
     String::from_utf8(window.bytes.clone()).unwrap()
 }
+
+#[test]
+fn what_is_costly_is_decided_on_as_far_as_the_page_needs_it() {
+    let mut paging = paging(2, 0, false);
+    assert_eq!(paging.most_at_once(), 3, "two, and one that says that there are more");
+    hides(&mut paging, 3);
+    assert_eq!(paging.most_at_once(), 6, "where much is hidden it goes on in larger steps");
+    assert!(!paging.is_settled());
+    shows(&mut paging, 3);
+    assert!(paging.is_settled(), "nothing else is decided on");
+    let mut later = self::paging(1, 4, false);
+    assert_eq!(later.most_at_once(), 6, "what earlier pages held is counted again");
+    let mut whole = self::paging(1, 0, true);
+    assert_eq!(whole.most_at_once(), usize::MAX);
+    shows(&mut whole, 5);
+    assert!(!whole.is_settled(), "it is read to its end");
+}
+
+#[test]
+fn what_goes_on_by_numbers_passes_over_what_was_decided_on() {
+    let mut paging = Paging::new(Kind::History, plan(1, 0, false));
+    let mut window = Window::default();
+    for (number, visible) in [(0, false), (1, true), (2, false), (3, true), (4, true)] {
+        paging.count_entry(&mut window).unwrap();
+        assert_eq!(paging.number(), number);
+        if visible {
+            paging.goes_on_at(number);
+            paging.takes_place();
+        }
+    }
+    assert!(!turns(&mut paging, Some("Observation/_history?_offset=20")));
+    assert_eq!(paging.next_position(), page(FIRST, 3, 1), "the second that is visible, hidden ones counted");
+}
