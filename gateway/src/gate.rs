@@ -14,6 +14,7 @@ use crate::config::Limits;
 use crate::cursor::Cursors;
 use crate::forward::Upstream;
 use crate::gather::Facts;
+use crate::glass::Glass;
 use crate::problem::Problem;
 use crate::record::Recorder;
 use crate::rules::InForce;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// Everything that decides, as it is now.
     pub rules: InForce,
+    /// Emergency access that is in force.
+    pub glass: Arc<Glass>,
     /// Sources of facts.
     pub facts: Arc<Facts>,
     /// Writes events.

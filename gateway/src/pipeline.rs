@@ -18,7 +18,7 @@ use evidence::ids::EventId;
 use futures_util::future::LocalBoxFuture;
 use gateway_core::caller::Caller;
 use gateway_core::interaction::{Interaction, OperationLevel, Preferences, Refusal, SearchQuery, is_json};
-use gateway_core::operations::{self, Operation};
+use gateway_core::operations::{self, Operation, Reach};
 use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 
@@ -28,6 +28,7 @@ use crate::clock;
 use crate::compartment::{self, compartment};
 use crate::filter::{Judge, Of, Reaches};
 use crate::gate::Gate;
+use crate::glass::{Moment, signalled};
 use crate::head::Head;
 use crate::history::{self, history};
 use crate::interpret::interpret;
@@ -58,7 +59,9 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
     let recorded = match authenticate(gate, &rules, &incoming).await {
         Err(problem) => recorder.turn_away(&access, &problem),
         Ok(caller) => {
-            let (asked, interaction) = interpret(gate, &mut incoming, caller, rules.digest).await;
+            // As with the rules, the request goes by the grants that are in force now; one that ends counts no more.
+            let lent = gate.shared.glass.lend(&rules.glass, caller, Moment::now());
+            let (asked, interaction) = interpret(gate, &mut incoming, lent, rules.digest).await;
             let outcome = match interaction {
                 Ok((interaction, body)) => {
                     let writes = interaction.is_write();
@@ -112,7 +115,17 @@ async fn serve(
     body: Bytes,
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
-    organisation(rules, asked, &interaction)?;
+    let plain;
+    let asked = match organisation(rules, asked, &interaction) {
+        Ok(()) => asked,
+        Err(refused) if asked.lent.is_empty() => return Err(refused),
+        // What is allowed without breaking the glass is served without it.
+        Err(_) => {
+            plain = asked.without_grants();
+            organisation(rules, &plain, &interaction)?;
+            &plain
+        }
+    };
     if interaction == Interaction::Batch {
         return Box::pin(in_batch(gate, rules, access, asked, head, &body)).await;
     }
@@ -125,33 +138,39 @@ async fn serve(
     let judge = judge(gate, rules, asked);
     let traceparent = head.traceparent.clone();
     match Verb::of(interaction, body, head)? {
-        Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
+        Verb::Read { wanted } => {
+            let read = read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await?;
+            Ok(signalled(&rules.glass, &asked.caller, read))
+        }
         Verb::Search { rtype, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
+            let cursors = shared.cursors.under(asked.epoch());
             let (handling, reaches) = (preferences.handling, reaches(rules, asked));
             let (query, fresh) = (&query, false);
             let asked = search::Asked { rtype, query, handling, cursors, rules, traceparent, reaches, fresh };
             Box::pin(search(gate, judge, permit, asked)).await
         }
         Verb::Compartment { patient, rtype, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
+            let cursors = shared.cursors.under(asked.epoch());
             let (handling, reaches) = (preferences.handling, reaches(rules, asked));
             let query = &query;
             let asked = compartment::Asked { patient, rtype, query, handling, cursors, reaches, traceparent };
             Box::pin(compartment(gate, judge, permit, asked)).await
         }
         Verb::Operation { row, level, query, body } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
+            let cursors = shared.cursors.under(asked.epoch());
             let (handling, reaches) = (preferences.handling, reaches(rules, asked));
             let invoked =
                 Invoked { row, level, query, body, handling, cursors, reaches, rules: Arc::clone(rules), traceparent };
-            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
+            let operated = Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await?;
+            Ok(signalled(&rules.glass, &asked.caller, operated))
         }
         Verb::History { of, query } => {
-            let cursors = shared.cursors.under(rules.digest.to_string());
+            let cursors = shared.cursors.under(asked.epoch());
             let (handling, reaches) = (preferences.handling, reaches(rules, asked));
             let asked = history::Asked { of, query: &query, handling, cursors, reaches, traceparent };
-            Box::pin(history(gate, judge, permit, asked)).await
+            let caller = judge.caller().clone();
+            let told = Box::pin(history(gate, judge, permit, asked)).await?;
+            Ok(signalled(&rules.glass, &caller, told))
         }
         Verb::Write { change } => {
             let returns = preferences.returns;
@@ -163,7 +182,8 @@ async fn serve(
 }
 
 fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
-    Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
+    let (facts, policy, caller) = (gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone());
+    Judge::new(facts, policy, caller, clock::now()).lending(asked.lent.clone())
 }
 
 /// A batch: each entry takes the path of a request of its own.
@@ -276,6 +296,9 @@ impl Verb {
             Interaction::Operation { level, name, query } => {
                 let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
                 let row = operations::served(name, &level).ok_or(not_served)?;
+                if row.reach == Reach::Grant && head.in_bundle {
+                    return Err(Problem::Uninterpretable(Refusal::NotServed("$break-glass in a batch")));
+                }
                 let json = head.in_bundle || head.content_type.as_deref().is_some_and(is_json);
                 if !body.is_empty() && !json {
                     return Err(Problem::Uninterpretable(Refusal::ContentType));

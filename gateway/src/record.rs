@@ -4,21 +4,24 @@
 //! durable. [`Recorded`] has private fields and is made in this file only, each time from the journal's own token of
 //! durability, or from the counter for what discloses nothing and has no caller (EVIDENCE.md 1).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::event::{
-    AccessEvent, Caller as EventCaller, Coding as EventCoding, Counts, Decision, End, EventBody, HeartbeatCounters,
-    Outcome as OutcomeEvent, Phase, Reason as EventReason, Request as RequestEvent, Universal,
+    AccessEvent, BreakGlass, Caller as EventCaller, Coding as EventCoding, Counts, Decision, End, EventBody,
+    HeartbeatCounters, Outcome as OutcomeEvent, Phase, Reason as EventReason, Request as RequestEvent, Universal,
 };
 use evidence::ids::{EventId, Hash, Timestamp};
 use futures_util::stream::{LocalBoxStream, StreamExt as _, unfold};
 use gateway_core::caller::Caller;
+use gateway_core::purpose;
 use secrecy::SecretString;
 
 use crate::clock;
 use crate::counted::Counted;
-use crate::filter::{Further, Window};
+use crate::filter::{BREAK_GLASS_GRANTED, Further, Window};
+use crate::glass::{Claimed, Lent, event_coding};
 use crate::journal::{Durable, Entry, Journal, JournalError};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
@@ -41,6 +44,8 @@ pub struct Access {
 pub struct Asked {
     /// The verified caller.
     pub caller: Arc<Caller>,
+    /// Emergency access that the caller holds.
+    pub lent: Lent,
     /// The digest of the rules that it is decided by.
     pub policy_digest: Hash,
     /// FHIR's code of the interaction.
@@ -49,6 +54,22 @@ pub struct Asked {
     pub resource_type: Option<String>,
     /// The query in the clear; the journal seals it under the event's own key.
     pub query: Option<String>,
+}
+
+impl Asked {
+    /// The same by a caller whose grants do not count.
+    pub fn without_grants(&self) -> Self {
+        let caller = Arc::new(Caller { break_glass: BTreeSet::new(), ..Caller::clone(&self.caller) });
+        Self { caller, lent: Lent::default(), ..self.clone() }
+    }
+
+    /// What paging links of its answer are bound to: the rules that it is decided by, and the grants that the caller holds.
+    pub fn epoch(&self) -> String {
+        match self.lent.is_empty() {
+            true => self.policy_digest.to_string(),
+            false => format!("{} {}", self.policy_digest, self.lent.ids()),
+        }
+    }
 }
 
 /// An outcome whose record is durable. Only this can become a response.
@@ -187,6 +208,9 @@ impl Recorder {
                 let body = stream(first, *rest, release);
                 Ok(Recorded { request: access.id, answer, body: RecordedBody::Windows(body) })
             }
+            Outcome::Granted { answer, window, claimed } => {
+                self.granted(access, asked, answer, *window, *claimed).await
+            }
             Outcome::Written { answer, window, end, intended: _ } => {
                 let mut entries = window_entries(access.id, 0, &window)?;
                 entries.push(outcome_entry(access.id, end, Some(answer.status), 1, window.counts())?);
@@ -227,7 +251,7 @@ impl Recorder {
         tracing::info!(request = %access.id, problem = %problem, "refused");
         let told = problem.told();
         // What consent hides is let through by every rule that looks at no data, and leaves no reason here.
-        let (decision, reasons) = match matches!(problem, Problem::Absent) {
+        let (decision, reasons) = match matches!(problem, Problem::Absent | Problem::Suppressed) {
             true => (Decision::Permit, Vec::new()),
             false => (Decision::Refuse, vec![EventReason { rule: told.rule.clone(), detail: None }]),
         };
@@ -250,6 +274,38 @@ impl Recorder {
         Ok(Recorded { request: access.id, answer, body: RecordedBody::Whole(body) })
     }
 
+    /// Records a claim and stores its grant in one; only then it counts.
+    async fn granted(
+        &self,
+        access: &Access,
+        asked: &Asked,
+        answer: Answer,
+        window: Window,
+        claimed: Claimed,
+    ) -> Result<Recorded, Problem> {
+        let (grant, claim) = (claimed.grant(), claimed.claim());
+        let until = Timestamp::from_date(grant.until).map_err(|_| Problem::Unrecordable("clock"))?;
+        let reason = EventReason { rule: BREAK_GLASS_GRANTED.to_owned(), detail: Some(format!("until {until}")) };
+        let mut event = self.request_event(asked, access, Phase::Whole, Decision::Permit, vec![reason]);
+        event.purpose = asked.caller.breaking_glass().purposes.iter().map(event_coding).collect();
+        event.break_glass = Some(BreakGlass { grant: grant.id.to_string(), reason: Some(event_coding(&claim.reason)) });
+        event.status = Some(answer.status);
+        event.counts = window.counts();
+        // Words may name somebody: they stand sealed, beside the query.
+        let query = format!("{} {}", asked.query.as_deref().unwrap_or_default(), claim.justification);
+        let mut entries = vec![entry(access.id, EventBody::Request(Box::new(event)), Some(query))?];
+        entries.extend(window_entries(access.id, 0, &window)?);
+        self.written(&entries.iter().map(|entry| entry.event.kind()).collect::<Vec<_>>(), {
+            self.journal.grant(entries, claimed.stored()).await
+        })?;
+        // CRASH: what is stored and not yet in force here is in force at the next start, on record and with the same end.
+        tracing::warn!(grant = %grant.id, "the glass was broken: emergency access is granted and waits for its review");
+        claimed.take_effect();
+        self.metrics.glass_claim(true);
+        self.permitted(window.counts());
+        Ok(whole(access, answer, window))
+    }
+
     fn request_event(
         &self,
         asked: &Asked,
@@ -260,7 +316,10 @@ impl Recorder {
     ) -> RequestEvent {
         let caller = &asked.caller;
         let roles = caller.roles.iter().map(|code| EventCoding { system: None, code: code.clone() });
-        let purpose = caller.purposes.iter().map(|p| EventCoding { system: p.system.clone(), code: p.code.clone() });
+        // Whoever holds a grant asks to break the glass too, whatever comes of it.
+        let breaks = (!asked.lent.is_empty()).then(|| purpose::coding(purpose::BTG));
+        let breaks = breaks.filter(|breaks| !caller.purposes.contains(breaks));
+        let purpose = caller.purposes.iter().chain(&breaks).map(event_coding);
         RequestEvent {
             phase,
             caller: EventCaller {
@@ -272,7 +331,7 @@ impl Recorder {
                 token_id: caller.token_id.clone(),
             },
             purpose: purpose.collect(),
-            break_glass: None,
+            break_glass: asked.lent.event(),
             interaction: asked.interaction.to_owned(),
             resource_type: asked.resource_type.clone(),
             decision,
@@ -296,12 +355,16 @@ impl Recorder {
 
     async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
         let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
-        let written = self.journal.record(entries).await;
+        self.written(&kinds, self.journal.record(entries).await)
+    }
+
+    /// Counts what was written, and tells what was not as a problem of the request.
+    fn written(&self, kinds: &[&'static str], written: Result<Durable, JournalError>) -> Result<Durable, Problem> {
         if let Ok(durable) = &written {
             self.traced.note(durable.records().iter().map(|record| (record.place.epoch, record.place.sequence)));
         }
         if written.is_ok() {
-            kinds.into_iter().for_each(|kind| self.metrics.events(kind, 1));
+            kinds.iter().for_each(|kind| self.metrics.events(kind, 1));
         }
         written.map_err(|error| {
             tracing::error!(%error, "the journal refused");
