@@ -51,6 +51,9 @@ pub enum Problem {
     /// The caller holds a grant for this patient, which ends by itself and is not prolonged.
     #[error("a break-glass grant is in force")]
     GrantInForce,
+    /// As many grants wait for their review as may (`break_glass.most_unreviewed`).
+    #[error("too many break-glass grants wait for their review")]
+    GrantsUnreviewed,
     /// `If-Match` does not name the version that is stored.
     #[error("version conflict")]
     VersionConflict,
@@ -162,6 +165,12 @@ impl Problem {
                 "conflict",
                 "break-glass-in-force",
                 "You hold an emergency grant for this patient already. It ends by itself; then you can claim another one.",
+            ),
+            Self::GrantsUnreviewed => row(
+                503,
+                "throttled",
+                "break-glass-unreviewed",
+                "As many emergency grants wait for their review as may: the compliance office has to close some first.",
             ),
             Self::BadBody { status, rule, sentence } => {
                 let issue = match status {

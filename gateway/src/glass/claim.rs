@@ -92,7 +92,7 @@ pub async fn claim(
             "break-glass-too-many",
             "You hold as many emergency grants as one may at the same time: wait until one ends.",
         ),
-        NoRoom::Unreviewed => Problem::Unrecordable("break-glass-unreviewed"),
+        NoRoom::Unreviewed => Problem::GrantsUnreviewed,
     })?;
     let grant = Grant::given(access.id, &claim, rules.glass.duration, at).ok_or(Problem::Unrecordable("clock"))?;
     let until = grant.until.format(&Rfc3339).map_err(|_| Problem::Unrecordable("clock"))?;

@@ -122,12 +122,7 @@ impl Metrics {
                 "Changed rules, by whether they were put in force.",
                 &["result"],
             )?,
-            glass_claims: counter(
-                &registry,
-                "sealgate_break_glass_claims_total",
-                "Claims of emergency access, by whether it was granted.",
-                &["result"],
-            )?,
+            glass_claims: glass_claims(&registry)?,
             consent_cache: counter(
                 &registry,
                 "sealgate_consent_cache_total",
@@ -373,6 +368,16 @@ impl Status {
     fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("000")
     }
+}
+
+/// Both results from the start on: the first claim is an increase too, and somebody waits for it.
+fn glass_claims(registry: &Registry) -> Result<IntCounterVec, MetricsFault> {
+    let help = "Claims of emergency access, by whether it was granted.";
+    let claims = counter(registry, "sealgate_break_glass_claims_total", help, &["result"])?;
+    for result in ["granted", "refused"] {
+        claims.with_label_values(&[result]);
+    }
+    Ok(claims)
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, MetricsFault> {
