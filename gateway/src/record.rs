@@ -298,9 +298,8 @@ impl Recorder {
         let query = format!("{} {}", asked.query.as_deref().unwrap_or_default(), claim.justification);
         let mut entries = vec![entry(access.id, EventBody::Request(Box::new(event)), Some(query))?];
         entries.extend(window_entries(access.id, 0, &window)?);
-        self.written(&entries.iter().map(|entry| entry.event.kind()).collect::<Vec<_>>(), {
-            self.journal.grant(entries, claimed.stored()).await
-        })?;
+        let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
+        self.written(&kinds, self.journal.grant(entries, claimed.stored()).await)?;
         // CRASH: what is stored and not yet in force here is in force at the next start, on record and with the same end.
         tracing::warn!(grant = %grant.id, "the glass was broken: emergency access is granted and waits for its review");
         claimed.take_effect();
@@ -367,7 +366,7 @@ impl Recorder {
             self.traced.note(durable.records().iter().map(|record| (record.place.epoch, record.place.sequence)));
         }
         if written.is_ok() {
-            kinds.iter().for_each(|kind| self.metrics.events(kind, 1));
+            kinds.iter().copied().for_each(|kind| self.metrics.events(kind, 1));
         }
         written.map_err(|error| {
             tracing::error!(%error, "the journal refused");

@@ -145,7 +145,7 @@ impl Reviews {
         if claim_of(row).is_ok_and(|claim| claim.is_some_and(|claim| claim.holder.subject.eq_ignore_ascii_case(by))) {
             return Err(ReviewFault::Own);
         }
-        let review = Review {
+        let review: Option<Result<Reviewed, ReviewFault>> = Review {
             by: format!("{by} (admin-token)"),
             from: timestamp(row.granted)?,
             to: timestamp(row.until)?,

@@ -17,7 +17,7 @@ pub(super) struct Gauges<R: 'static> {
     gauges: Vec<Gauge>,
 }
 
-impl<R> Gauges<R> {
+impl<R: 'static> Gauges<R> {
     pub(super) fn new(
         rows: &'static [Row<R>],
         source: impl Fn() -> R + Send + Sync + 'static,
@@ -40,7 +40,7 @@ impl<R> Gauges<R> {
     }
 }
 
-impl<R> Collector for Gauges<R> {
+impl<R: 'static> Collector for Gauges<R> {
     fn desc(&self) -> Vec<&Desc> {
         self.gauges.iter().flat_map(Collector::desc).collect()
     }

@@ -277,7 +277,7 @@ impl Metrics {
         self.watch(glass::ROWS, source)
     }
 
-    fn watch<R>(
+    fn watch<R: 'static>(
         &self,
         rows: &'static [Row<R>],
         source: impl Fn() -> R + Send + Sync + 'static,
