@@ -145,7 +145,7 @@ impl Reviews {
         if claim_of(row).is_ok_and(|claim| claim.is_some_and(|claim| claim.holder.subject.eq_ignore_ascii_case(by))) {
             return Err(ReviewFault::Own);
         }
-        let review: Option<Result<Reviewed, ReviewFault>> = Review {
+        let review = Review {
             by: format!("{by} (admin-token)"),
             from: timestamp(row.granted)?,
             to: timestamp(row.until)?,
@@ -176,10 +176,9 @@ impl Reviews {
             Ok(None) => (None, Some("erased")),
             Err(()) => (None, Some("altered")),
         };
-        let review = row
-            .review
-            .as_ref()
-            .map(|(at, outcome, by)| Ok(Reviewed { at: timestamp(*at)?, outcome: outcome.clone(), by: by.clone() }));
+        let review = row.review.as_ref().map(|(at, outcome, by)| {
+            timestamp(*at).map(|at| Reviewed { at, outcome: outcome.clone(), by: by.clone() })
+        });
         Ok(Listed {
             grant: row.id,
             granted: timestamp(row.granted)?,
