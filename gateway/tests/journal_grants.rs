@@ -14,7 +14,7 @@ use std::path::Path;
 
 use evidence::ids::EventId;
 use fhir_gateway::clock;
-use fhir_gateway::journal::{self, Altered, Closing, JournalError, NewGrant, Settings};
+use fhir_gateway::journal::{self, Altered, GrantReview, JournalError, NewGrant, Settings};
 use journal_events::{kek, open, read, settings};
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -27,8 +27,8 @@ fn grant(patient: &str) -> NewGrant {
     NewGrant { id: clock::event_id(), patient: format!("Patient/{patient}"), granted: 1_000, until: 5_000, claim }
 }
 
-fn closing(id: EventId) -> Closing {
-    Closing { id, at: 6_000, outcome: "justified", by: "officer".to_owned() }
+fn closing(id: EventId) -> GrantReview {
+    GrantReview { id, at: 6_000, outcome: "justified", by: "officer".to_owned() }
 }
 
 fn alter(directory: &Path, sql: &str) {

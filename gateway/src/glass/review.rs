@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::grant::{at_millis, millis};
 use super::{Claim, Glass, Moment};
 use crate::gate::Shared;
-use crate::journal::{Closing, Journal, JournalError, StoredGrant};
+use crate::journal::{GrantReview, Journal, JournalError, StoredGrant};
 use crate::server::event;
 
 /// What came of a review.
@@ -152,7 +152,7 @@ impl Reviews {
             finding: format!("break-glass {id} {}", outcome.as_str()),
         };
         let entry = event(EventBody::Review(review)).ok_or(ReviewFault::Unavailable)?;
-        let closing = Closing { id, at: millis(at.wall), outcome: outcome.as_str(), by: by.to_owned() };
+        let closing = GrantReview { id, at: millis(at.wall), outcome: outcome.as_str(), by: by.to_owned() };
         self.journal().review(vec![entry], closing).await.map_err(unavailable)?;
         self.glass().close(id);
         self.shared.metrics.events("review", 1);

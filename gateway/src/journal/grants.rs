@@ -51,7 +51,7 @@ pub struct NewGrant {
 
 /// The review that closes a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
+pub struct GrantReview {
     /// The grant.
     pub id: EventId,
     /// When, in milliseconds since 1970.
@@ -151,7 +151,7 @@ impl Ledger {
         step: &mut Step,
         transaction: &Transaction<'_>,
         batch: Vec<Prepared>,
-        closing: &Closing,
+        closing: &GrantReview,
     ) -> Written {
         let reviewed: Option<bool> = transaction
             .prepare_cached("SELECT reviewed IS NOT NULL FROM break_glass WHERE id = ?1")?

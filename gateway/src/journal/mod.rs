@@ -34,7 +34,7 @@ pub use copy::{CopyError, NewEpoch, back_up, new_epoch, restore};
 pub use dispatch::{Batch, Dispatch, MAX_DISPATCH, Receipt};
 pub use entry::{Entry, MAX_BATCH};
 pub use error::{JournalError, Limit, OpenError};
-pub use grants::{Altered, Closing, NewGrant, StoredGrant, StoredGrants};
+pub use grants::{Altered, GrantReview, NewGrant, StoredGrant, StoredGrants};
 pub use openings::{Followed, Opening};
 pub use place::{Place, Position};
 pub use state::{Backlog, Statistics};
@@ -209,7 +209,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Grant`] where there is none that waits for a review; else as [`Journal::record`].
-    pub async fn review(&self, batch: Vec<Entry>, closing: Closing) -> Result<Durable, JournalError> {
+    pub async fn review(&self, batch: Vec<Entry>, closing: GrantReview) -> Result<Durable, JournalError> {
         let records = self.order(Work::Review(self.prepared(batch)?, closing)).await?;
         Ok(Durable { records })
     }

@@ -15,7 +15,7 @@ use super::DurableRecord;
 use super::dispatch::Receipt;
 use super::entry::Prepared;
 use super::error::{JournalError, Limit};
-use super::grants::{Closing, PreparedGrant};
+use super::grants::{GrantReview, PreparedGrant};
 use super::ledger::Ledger;
 use super::schema::{self, Lock};
 use super::state::State;
@@ -42,7 +42,7 @@ pub(super) enum Work {
     /// Record these events and store the grant that they tell of, all or none.
     Grant(Vec<Prepared>, PreparedGrant),
     /// Record these events and close the grant that they tell of, all or none.
-    Review(Vec<Prepared>, Closing),
+    Review(Vec<Prepared>, GrantReview),
     /// Keep the receipt of the batch that is on its way, and plan the next.
     Receipt(Receipt),
     /// Let the batch on its way end after so many records.
