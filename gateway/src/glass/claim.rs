@@ -32,6 +32,7 @@ use crate::rules::Rules;
 const JUSTIFICATION: std::ops::RangeInclusive<usize> = 10..=1_000;
 
 /// A claim as it came in.
+#[derive(Clone, Copy)]
 pub struct Asking<'a> {
     /// On what it was invoked.
     pub level: &'a OperationLevel,

@@ -13,15 +13,15 @@ use crate::outcome::Outcome;
 use crate::problem::Problem;
 
 /// The outcome of a read as this caller may know of it.
-pub(crate) fn signalled(config: &GlassConfig, caller: &Caller, outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Refused { problem: Problem::Absent, denied: Some(denied) }
-            if denied.hides_by_consent() && tells(config, caller) =>
-        {
-            Outcome::Refused { problem: Problem::Suppressed, denied: Some(denied) }
-        }
-        other => other,
+pub(crate) fn signalled(config: &GlassConfig, caller: &Caller, mut outcome: Outcome) -> Outcome {
+    if let Outcome::Refused { problem, denied: Some(denied) } = &mut outcome
+        && matches!(problem, Problem::Absent)
+        && denied.hides_by_consent()
+        && tells(config, caller)
+    {
+        *problem = Problem::Suppressed;
     }
+    outcome
 }
 
 /// Whether this caller is told. Where it is unknown whether a rule holds, the answer is the one that tells less.

@@ -97,6 +97,12 @@ async fn status(caller: &Fhir, address: &str) -> Result<u16> {
     Ok(caller.get(address).await?.status.as_u16())
 }
 
+/// Waits until the record of the first patient is closed.
+async fn ends(caller: &Fhir) -> Result<()> {
+    let closed = async || Ok((status(caller, "Observation/glass-a-0").await? == 404).then_some(()));
+    until("the end of the grant", SOON, closed).await
+}
+
 /// The grants as the admin port lists them.
 async fn grants(gateway: &Gateway, query: &str) -> Result<Vec<Value>> {
     let url = format!("{}/v1/break-glass{query}", gateway.admin);
@@ -240,7 +246,8 @@ pub(super) async fn one_record_for_one_caller(stack: &mut Stack) -> Result<()> {
     let listed = json!({"resourceType": "Bundle", "type": "batch",
         "entry": [{"request": {"method": "GET", "url": "Observation/glass-a-0"}}, {"request": {"method": "GET", "url": "Observation/glass-b-0"}}]});
     let batch = doctor.write(Method::POST, "", &listed).await?.success()?.json()?;
-    let statuses = [0, 1].map(|at| batch["entry"][at]["response"]["status"].as_str().unwrap_or_default().to_owned());
+    let statuses =
+        [0_usize, 1].map(|at| batch["entry"][at]["response"]["status"].as_str().unwrap_or_default().to_owned());
     ensure!(statuses[0].starts_with("200") && statuses[1].starts_with("404"), "a batch: {statuses:?}");
 
     for closed in
@@ -319,13 +326,13 @@ pub(super) async fn one_record_for_one_caller(stack: &mut Stack) -> Result<()> {
     );
     ensure!(grant["claim"]["justification"] == WHY && grant["claim"]["patient"] == "Patient/glass-a", "{grant}");
     let id = id.to_string();
-    let missing = Uuid::nil().to_string();
+    let missing = "01934f2e-7c1a-7b3c-8d4e-5f6071829304";
     for (grant, by, outcome, expected) in [
         (id.as_str(), "officer", "justified", (409, "in-force")),
         (id.as_str(), "okafor", "not-justified", (403, "own-grant")),
         (id.as_str(), "", "not-justified", (400, "malformed")),
         (id.as_str(), "officer", "fine", (400, "malformed")),
-        (missing.as_str(), "officer", "not-justified", (404, "not-found")),
+        (missing, "officer", "not-justified", (404, "not-found")),
         (id.as_str(), "officer", "not-justified", (204, "")),
         (id.as_str(), "officer", "justified", (409, "reviewed")),
     ] {
@@ -358,8 +365,7 @@ pub(super) async fn grants_end_by_themselves(stack: &mut Stack) -> Result<()> {
     let next = fhir::link(&page, "next").context("no next page")?.to_owned();
     let second = claim(&doctor, "glass-b").await?;
     refused(&gateway, &second, refusal(403, "break-glass-too-many"), Caller::Known).await?;
-    let ended = async || Ok((status(&doctor, "Observation/glass-a-0").await? == 404).then_some(()));
-    until("the end of the grant", SOON, ended).await?;
+    ends(&doctor).await?;
     ensure!(status(&doctor, &next).await? == 410, "a link outlives its grant");
     let searched = doctor.read("Observation?patient=glass-a").await?;
     ensure!(searched["total"] == 0, "a search after the end: {searched}");
@@ -374,7 +380,7 @@ pub(super) async fn grants_end_by_themselves(stack: &mut Stack) -> Result<()> {
 
     let other = request_id(&claim(&doctor, "glass-a").await?.success()?)?;
     ensure!(other != first, "a grant was prolonged");
-    until("the end of the second", SOON, ended).await?;
+    ends(&doctor).await?;
     let third = claim(&doctor, "glass-a").await?;
     let full = refused(&gateway, &third, refusal(503, "break-glass-unreviewed"), Caller::Known).await;
     full.context("more grants than are reviewed")?;
