@@ -91,7 +91,7 @@ async fn another_end_or_another_patient_cannot_be_written_beside_it() {
         "UPDATE break_glass SET until = until + 1",
         "UPDATE break_glass SET granted = granted + 1",
         "UPDATE break_glass SET id = zeroblob(16)",
-        "UPDATE break_glass SET claim = substr(claim, 1, length(claim) - 1) || x'00'",
+        "UPDATE break_glass SET claim = zeroblob(length(claim))",
         "UPDATE break_glass SET patient = (SELECT s.patient FROM subject_key s WHERE s.patient <> break_glass.patient)",
     ] {
         let directory = tempdir().unwrap();
