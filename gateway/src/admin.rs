@@ -18,7 +18,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::glass::Reviews;
 use crate::telemetry::Metrics;
+
+mod break_glass;
 
 /// One condition of readiness. It reads what others keep up to date, so it answers at once.
 pub trait Check: Send + Sync {
@@ -103,6 +106,7 @@ pub struct Admin {
     audit: Arc<dyn Audit>,
     /// SHA-256 of the token: compared in constant time, and the token itself is not kept.
     token: Option<[u8; 32]>,
+    reviews: Option<Reviews>,
 }
 
 impl Admin {
@@ -113,7 +117,13 @@ impl Admin {
         audit: Arc<dyn Audit>,
         token: Option<&SecretString>,
     ) -> Self {
-        Self { checks, metrics, audit, token: token.map(|token| digest(token.expose_secret())) }
+        Self { checks, metrics, audit, token: token.map(|token| digest(token.expose_secret())), reviews: None }
+    }
+
+    /// The same port, on which break-glass grants are listed and reviewed.
+    #[must_use]
+    pub fn reviewing(self, reviews: Reviews) -> Self {
+        Self { reviews: Some(reviews), ..self }
     }
 
     fn admits(&self, request: &HttpRequest) -> bool {
@@ -149,7 +159,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
-        .route("/v1/openings/{request}", web::get().to(openings));
+        .route("/v1/openings/{request}", web::get().to(openings))
+        .configure(break_glass::routes);
 }
 
 fn security_headers() -> DefaultHeaders {
@@ -207,11 +218,7 @@ struct Openings {
 /// The look is recorded before anything is read, so that also a look at nothing is known.
 async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: HttpRequest) -> HttpResponse {
     if !admin.admits(&request) {
-        tracing::warn!("openings were asked for without the admin token");
-        let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
-        let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
-        answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
-        return answer;
+        return unauthorized("openings");
     }
     let Ok(id) = path.parse::<EventId>() else {
         return problem(StatusCode::BAD_REQUEST, "malformed", "The request id is a UUID.");
@@ -236,6 +243,14 @@ async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: Htt
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
         }
     }
+}
+
+fn unauthorized(what: &'static str) -> HttpResponse {
+    tracing::warn!(reason = what, "asked for without the admin token");
+    let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
+    let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
+    answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
+    answer
 }
 
 fn digest(text: &str) -> [u8; 32] {

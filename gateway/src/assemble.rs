@@ -24,6 +24,7 @@ use crate::gather::Facts;
 use crate::gather::consents::ConsentSource;
 use crate::gather::memberships::MembershipSource;
 use crate::gather::resources::ResourceSource;
+use crate::glass::{Glass, Moment, Reviews};
 use crate::journal::{self, Journal, JournalError, OpenError};
 use crate::keys::{KeyEncryptionKey, KeyError};
 use crate::peer::PeerSetup;
@@ -52,7 +53,7 @@ pub enum ServeError {
     /// The journal cannot be opened.
     #[error("journal: {0}")]
     Open(#[from] OpenError),
-    /// The start cannot be recorded.
+    /// The journal's grants cannot be read, or the start cannot be recorded.
     #[error("journal: {0}")]
     Journal(JournalError),
     /// Shipping.
@@ -152,7 +153,9 @@ impl Assembled {
         let facts = facts(config, &upstream, &bases, &metrics)?;
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
         let tls = certificates.clone().map(tls::server_config).transpose()?;
+        let glass = Glass::load(journal.grants().map_err(ServeError::Journal)?, Moment::now());
         let shared = Shared {
+            glass: Arc::new(glass),
             authenticator: Arc::new(Authenticator::new(&config.auth, key_client()?)),
             facts: Arc::new(facts),
             recorder: Recorder::new(journal.clone(), Arc::<Counted>::default(), Arc::clone(&metrics)),
@@ -176,6 +179,8 @@ impl Assembled {
             metrics.watch_feed(move || standing::reading(&state, &journal))?;
         }
         let shared = Arc::new(shared);
+        let watched = Arc::clone(&shared);
+        metrics.watch_glass(move || watched.glass.reading(&watched.rules.now().glass, Moment::now()))?;
         Ok(Self {
             shared,
             upstream,
@@ -201,7 +206,8 @@ impl Assembled {
     pub fn admin_server(&self, config: &Config) -> Result<actix_web::dev::Server, ServeError> {
         let token = config.admin.token.as_ref().map(SecretSource::read).transpose()?;
         let audit = Arc::new(JournalAudit::new(self.journal.clone()));
-        let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref());
+        let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref())
+            .reviewing(Reviews::new(Arc::clone(&self.shared)));
         let (server, _) = admin::serve(admin, config.admin.listen).map_err(|e| ServeError::Bind("admin.listen", e))?;
         Ok(server)
     }

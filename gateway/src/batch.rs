@@ -77,6 +77,7 @@ pub fn requests(
             access: Access { id: clock::event_id(), trace_id: access.trace_id.clone(), can_stream: true },
             asked: Asked {
                 caller: asked.caller.clone(),
+                lent: asked.lent.clone(),
                 policy_digest: asked.policy_digest,
                 interaction: interaction.map_or("unknown", Interaction::code),
                 resource_type: interaction.and_then(Interaction::resource_type).map(|rtype| rtype.as_str().to_owned()),

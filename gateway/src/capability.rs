@@ -155,7 +155,8 @@ fn served_operations(resource: &Value, name: &str) -> Vec<Value> {
     let offered = resource.get("operation").and_then(Value::as_array).into_iter().flatten();
     let offered: Vec<&str> = offered.filter_map(|operation| operation.get("name").and_then(Value::as_str)).collect();
     let Ok(rtype) = ResourceType::parse(name) else { return Vec::new() };
-    let rows = operations::SERVED.iter().filter(|row| row.serves(rtype) && offered.contains(&row.code()));
+    let rows =
+        operations::SERVED.iter().filter(|row| row.serves(rtype) && (row.is_own() || offered.contains(&row.code())));
     rows.map(|row| json!({"name": row.code(), "definition": row.definition(rtype)})).collect()
 }
 

@@ -21,7 +21,7 @@ pub use pages::Pages;
 pub use paging::{Bounds, PagePlan};
 pub use plan::{Around, Links, Part, Parts, SearchPlan};
 pub(crate) use trim::trimmed;
-pub use window::{NotRecordable, WRITE_UNKNOWN, Window};
+pub use window::{BREAK_GLASS_GRANTED, NotRecordable, WRITE_UNKNOWN, Window};
 
 use std::sync::Arc;
 

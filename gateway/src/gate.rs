@@ -15,6 +15,7 @@ use crate::cursor::Cursors;
 use crate::filter::Bounds;
 use crate::forward::Upstream;
 use crate::gather::Facts;
+use crate::glass::Glass;
 use crate::problem::Problem;
 use crate::record::Recorder;
 use crate::rules::InForce;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// Everything that decides, as it is now.
     pub rules: InForce,
+    /// Emergency access that is in force.
+    pub glass: Arc<Glass>,
     /// Sources of facts.
     pub facts: Arc<Facts>,
     /// Writes events.

@@ -10,6 +10,7 @@ use gateway_core::interaction::{Headers, Interaction, Refusal, Request};
 use crate::accept::Incoming;
 use crate::batch::is_transaction;
 use crate::gate::Gate;
+use crate::glass::Lent;
 use crate::links::is_paging_link;
 use crate::problem::Problem;
 use crate::record::Asked;
@@ -19,11 +20,12 @@ use crate::record::Asked;
 pub async fn interpret(
     gate: &Gate,
     incoming: &mut Incoming,
-    caller: Arc<Caller>,
+    (caller, lent): (Arc<Caller>, Lent),
     policy_digest: Hash,
 ) -> (Asked, Result<(Interaction, Bytes), Problem>) {
     let line = format!("{} {}?{}", incoming.method(), incoming.path().unwrap_or_default(), incoming.query());
-    let mut asked = Asked { caller, policy_digest, interaction: "unknown", resource_type: None, query: Some(line) };
+    let mut asked =
+        Asked { caller, lent, policy_digest, interaction: "unknown", resource_type: None, query: Some(line) };
     let body = match incoming.body(gate.shared.limits.body).await {
         Ok(body) => body,
         Err(problem) => return (asked, Err(problem)),

@@ -22,6 +22,7 @@ pub mod filter;
 pub mod forward;
 pub mod gate;
 pub mod gather;
+pub mod glass;
 pub mod head;
 pub mod history;
 pub mod interpret;

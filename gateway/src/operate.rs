@@ -16,6 +16,7 @@ use gateway_core::operations::{Operation, Reach};
 use crate::cursor::Cursors;
 use crate::filter::{Judge, Reaches, Window};
 use crate::gate::Gate;
+use crate::glass::{Asking, claim};
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::record::{Access, Asked as Request};
@@ -53,6 +54,11 @@ pub async fn operate(
     invoked: Invoked,
 ) -> Result<Outcome, Problem> {
     match invoked.row.reach {
+        Reach::Grant => {
+            let asking = Asking { level: &invoked.level, query: &invoked.query, body: &invoked.body };
+            let claimed = claim(&gate.shared.glass, &invoked.rules, &permit, (access, asked), asking).await;
+            claimed.inspect_err(|_| gate.shared.metrics.glass_claim(false))
+        }
         Reach::Record => everything::everything(gate, judge, permit, invoked).await,
         Reach::Terminology => terminology::terminology(gate, &judge, &permit, invoked).await,
         Reach::Meta => meta::meta(gate, &judge, &permit, invoked).await,

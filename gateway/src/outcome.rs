@@ -4,6 +4,7 @@ use bytes::Bytes;
 use evidence::event::End;
 
 use crate::filter::{Further, Window};
+use crate::glass::Claimed;
 use crate::problem::{Problem, Told};
 use crate::record::Intended;
 
@@ -72,6 +73,15 @@ pub enum Outcome {
         end: End,
         /// The intent.
         intended: Intended,
+    },
+    /// Emergency access is granted, once that is on record.
+    Granted {
+        /// The head of the answer.
+        answer: Answer,
+        /// The body of the answer, and for whom it is granted.
+        window: Box<Window>,
+        /// What is granted.
+        claimed: Box<Claimed>,
     },
     /// No data.
     Refused {

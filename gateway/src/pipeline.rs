@@ -25,6 +25,7 @@ use crate::clock;
 use crate::compartment::{self, compartment};
 use crate::filter::{Judge, Reaches};
 use crate::gate::Gate;
+use crate::glass::{Moment, signalled};
 use crate::head::Head;
 use crate::history::{self, history};
 use crate::interpret::interpret;
@@ -56,7 +57,9 @@ pub async fn answer(gate: &Gate, mut incoming: Incoming) -> HttpResponse<BoxBody
     let recorded = match authenticate(gate, &rules, &incoming).await {
         Err(problem) => recorder.turn_away(&access, &problem),
         Ok(caller) => {
-            let (asked, interaction) = interpret(gate, &mut incoming, caller, rules.digest).await;
+            // As with the rules, the request goes by the grants that are in force now; one that ends counts no more.
+            let lent = gate.shared.glass.lend(&rules.glass, caller, Moment::now());
+            let (asked, interaction) = interpret(gate, &mut incoming, lent, rules.digest).await;
             let outcome = async {
                 let (interaction, body) = interaction?;
                 let (head, writes) = (Head::of(&incoming)?, interaction.is_write());
@@ -87,7 +90,17 @@ async fn serve(
     body: Bytes,
 ) -> Result<Outcome, Problem> {
     interaction.served().map_err(Problem::Uninterpretable)?;
-    organisation(rules, asked, &interaction)?;
+    let plain;
+    let asked = match organisation(rules, asked, &interaction) {
+        Ok(()) => asked,
+        Err(refused) if asked.lent.is_empty() => return Err(refused),
+        // What is allowed without breaking the glass is served without it.
+        Err(_) => {
+            plain = asked.without_grants();
+            organisation(rules, &plain, &interaction)?;
+            &plain
+        }
+    };
     if interaction == Interaction::Batch {
         return Box::pin(in_batch(gate, rules, access, asked, head, &body)).await;
     }
@@ -99,10 +112,11 @@ async fn serve(
         Preferences::parse(head.prefer.as_deref()).map_err(Problem::Uninterpretable)?;
     let judge = judge(gate, rules, asked);
     let traceparent = head.traceparent.clone();
-    let cursors = || gate.shared.cursors.under(rules.digest.to_string());
+    let cursors = || gate.shared.cursors.under(asked.epoch());
+    let signalled = |outcome| signalled(&rules.glass, &asked.caller, outcome);
     let reaches = || reaches(rules, asked);
     match Verb::of(interaction, body, head)? {
-        Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await,
+        Verb::Read { wanted } => read(gate, &judge, &permit, &Wanted { traceparent, ..wanted }).await.map(signalled),
         Verb::Search { rtype, query } => {
             let (query, cursors, reaches, fresh) = (&query, cursors(), reaches(), false);
             let asked = search::Asked { rtype, query, handling, cursors, rules, traceparent, reaches, fresh };
@@ -116,12 +130,12 @@ async fn serve(
         Verb::History { of, query } => {
             let (query, cursors, reaches) = (&query, cursors(), reaches());
             let asked = history::Asked { of, query, handling, cursors, reaches, traceparent };
-            Box::pin(history(gate, judge, permit, asked)).await
+            Box::pin(history(gate, judge, permit, asked)).await.map(signalled)
         }
         Verb::Operation { row, level, query, body } => {
             let (cursors, reaches, rules) = (cursors(), reaches(), Arc::clone(rules));
             let invoked = Invoked { row, level, query, body, handling, cursors, reaches, rules, traceparent };
-            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await
+            Box::pin(operate(gate, judge, permit, (access, asked), invoked)).await.map(signalled)
         }
         Verb::Write { change } => {
             let (in_bundle, names) = (head.in_bundle, &Names::default());
@@ -196,7 +210,8 @@ fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Resu
 }
 
 fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
-    Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
+    let (facts, policy, caller) = (gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone());
+    Judge::new(facts, policy, caller, clock::now()).lending(asked.lent.clone())
 }
 
 /// What the organisation allows of an interaction that brings resources of many types: it is asked of each type.

@@ -6,6 +6,7 @@
 
 use gateway_core::interaction::Refusal as Uninterpretable;
 use gateway_core::json::PatchError;
+use gateway_core::purpose;
 use serde_json::json;
 
 use crate::auth::AuthError;
@@ -44,6 +45,15 @@ pub enum Problem {
         /// A sentence for the client.
         sentence: String,
     },
+    /// Consent hides it, and the caller may break the glass: that is told where the operator says so (docs/adr/0052).
+    #[error("hidden, and the glass can be broken")]
+    Suppressed,
+    /// The caller holds a grant for this patient, which ends by itself and is not prolonged.
+    #[error("a break-glass grant is in force")]
+    GrantInForce,
+    /// As many grants wait for their review as may (`break_glass.most_unreviewed`).
+    #[error("too many break-glass grants wait for their review")]
+    GrantsUnreviewed,
     /// `If-Match` does not name the version that is stored.
     #[error("version conflict")]
     VersionConflict,
@@ -144,6 +154,24 @@ impl Problem {
             }
             Self::Refused { rule, sentence } => row(403, "forbidden", rule, sentence),
             Self::Absent => row(404, "not-found", "not-found", "There is no such resource, or you may not see it."),
+            Self::Suppressed => row(
+                404,
+                "suppressed",
+                "suppressed",
+                "The patient's consent hides what you ask for. In an emergency you can break the glass, by Patient/[id]/$break-glass; every use is reviewed.",
+            ),
+            Self::GrantInForce => row(
+                409,
+                "conflict",
+                "break-glass-in-force",
+                "You hold an emergency grant for this patient already. It ends by itself; then you can claim another one.",
+            ),
+            Self::GrantsUnreviewed => row(
+                503,
+                "throttled",
+                "break-glass-unreviewed",
+                "As many emergency grants wait for their review as may: the compliance office has to close some first.",
+            ),
             Self::BadBody { status, rule, sentence } => {
                 let issue = match status {
                     413 => "too-long",
@@ -318,13 +346,17 @@ impl Told {
     /// The OperationOutcome that is sent. It is the same for equal rows: the request id stands in a header only, so
     /// that two hidden resources answer byte-identically.
     pub fn operation_outcome(&self) -> Vec<u8> {
+        let mut codings = vec![json!({"system": REFUSAL_SYSTEM, "code": self.rule})];
+        if self.issue == "suppressed" {
+            codings.push(json!({"system": purpose::SYSTEM, "code": purpose::BTG}));
+        }
         json!({
             "resourceType": "OperationOutcome",
             "issue": [{
                 "severity": "error",
                 "code": self.issue,
                 "details": {
-                    "coding": [{"system": REFUSAL_SYSTEM, "code": self.rule}],
+                    "coding": codings,
                     "text": self.sentence,
                 },
             }],

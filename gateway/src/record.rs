@@ -4,26 +4,32 @@
 //! durable. [`Recorded`] has private fields and is made in this file only, each time from the journal's own token of
 //! durability, or from the counter for what discloses nothing and has no caller (EVIDENCE.md 1).
 
+mod windows;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::event::{
-    AccessEvent, Caller as EventCaller, Coding as EventCoding, Counts, Decision, End, EventBody, HeartbeatCounters,
-    Outcome as OutcomeEvent, Phase, Reason as EventReason, Request as RequestEvent, Universal,
+    AccessEvent, BreakGlass, Caller as EventCaller, Coding as EventCoding, Counts, Decision, End, EventBody,
+    HeartbeatCounters, Outcome as OutcomeEvent, Phase, Reason as EventReason, Request as RequestEvent, Universal,
 };
 use evidence::ids::{EventId, Hash, Timestamp};
-use futures_util::stream::{LocalBoxStream, StreamExt as _, unfold};
+use futures_util::stream::LocalBoxStream;
 use gateway_core::caller::Caller;
+use gateway_core::purpose;
 use secrecy::SecretString;
 
 use crate::clock;
 use crate::counted::Counted;
-use crate::filter::{Further, Window};
+use crate::filter::{BREAK_GLASS_GRANTED, Window};
+use crate::glass::{Claimed, Lent, event_coding};
 use crate::journal::{Durable, Entry, Journal, JournalError};
 use crate::outcome::{Answer, Outcome};
 use crate::problem::Problem;
 use crate::tally::Tally;
 use crate::telemetry::{DecisionOutcome, Metrics, Traced};
+use windows::{Release, stream};
 
 /// One access: what its events and its answer have in common.
 #[derive(Clone, Debug)]
@@ -41,6 +47,8 @@ pub struct Access {
 pub struct Asked {
     /// The verified caller.
     pub caller: Arc<Caller>,
+    /// Emergency access that the caller holds.
+    pub lent: Lent,
     /// The digest of the rules that it is decided by.
     pub policy_digest: Hash,
     /// FHIR's code of the interaction.
@@ -49,6 +57,22 @@ pub struct Asked {
     pub resource_type: Option<String>,
     /// The query in the clear; the journal seals it under the event's own key.
     pub query: Option<String>,
+}
+
+impl Asked {
+    /// The same by a caller whose grants do not count.
+    pub fn without_grants(&self) -> Self {
+        let caller = Arc::new(Caller { break_glass: BTreeSet::new(), ..Caller::clone(&self.caller) });
+        Self { caller, lent: Lent::default(), ..self.clone() }
+    }
+
+    /// What paging links of its answer are bound to: the rules that it is decided by, and the grants that the caller holds.
+    pub fn epoch(&self) -> String {
+        match self.lent.is_empty() {
+            true => self.policy_digest.to_string(),
+            false => format!("{} {}", self.policy_digest, self.lent.ids()),
+        }
+    }
 }
 
 /// An outcome whose record is durable. Only this can become a response.
@@ -187,6 +211,9 @@ impl Recorder {
                 let body = stream(first, *rest, release);
                 Ok(Recorded { request: access.id, answer, body: RecordedBody::Windows(body) })
             }
+            Outcome::Granted { answer, window, claimed } => {
+                self.granted(access, asked, answer, *window, *claimed).await
+            }
             Outcome::Written { answer, window, end, intended: _ } => {
                 let mut entries = window_entries(access.id, 0, &window)?;
                 entries.push(outcome_entry(access.id, end, Some(answer.status), 1, window.counts())?);
@@ -227,7 +254,7 @@ impl Recorder {
         tracing::info!(request = %access.id, problem = %problem, "refused");
         let told = problem.told();
         // What consent hides is let through by every rule that looks at no data, and leaves no reason here.
-        let (decision, reasons) = match matches!(problem, Problem::Absent) {
+        let (decision, reasons) = match matches!(problem, Problem::Absent | Problem::Suppressed) {
             true => (Decision::Permit, Vec::new()),
             false => (Decision::Refuse, vec![EventReason { rule: told.rule.clone(), detail: None }]),
         };
@@ -250,6 +277,37 @@ impl Recorder {
         Ok(Recorded { request: access.id, answer, body: RecordedBody::Whole(body) })
     }
 
+    /// Records a claim and stores its grant in one; only then it counts.
+    async fn granted(
+        &self,
+        access: &Access,
+        asked: &Asked,
+        answer: Answer,
+        window: Window,
+        claimed: Claimed,
+    ) -> Result<Recorded, Problem> {
+        let (grant, claim) = (claimed.grant(), claimed.claim());
+        let until = Timestamp::from_date(grant.until).map_err(|_| Problem::Unrecordable("clock"))?;
+        let reason = EventReason { rule: BREAK_GLASS_GRANTED.to_owned(), detail: Some(format!("until {until}")) };
+        let mut event = self.request_event(asked, access, Phase::Whole, Decision::Permit, vec![reason]);
+        event.purpose = asked.caller.breaking_glass().purposes.iter().map(event_coding).collect();
+        event.break_glass = Some(BreakGlass { grant: grant.id.to_string(), reason: Some(event_coding(&claim.reason)) });
+        event.status = Some(answer.status);
+        event.counts = window.counts();
+        // Words may name somebody: they stand sealed, beside the query.
+        let query = format!("{} {}", asked.query.as_deref().unwrap_or_default(), claim.justification);
+        let mut entries = vec![entry(access.id, EventBody::Request(Box::new(event)), Some(query))?];
+        entries.extend(window_entries(access.id, 0, &window)?);
+        let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
+        self.written(&kinds, self.journal.grant(entries, claimed.stored()).await)?;
+        // CRASH: what is stored and not yet in force here is in force at the next start, on record and with the same end.
+        tracing::warn!(grant = %grant.id, "the glass was broken: emergency access is granted and waits for its review");
+        claimed.take_effect();
+        self.metrics.glass_claim(true);
+        self.permitted(window.counts());
+        Ok(whole(access, answer, window))
+    }
+
     fn request_event(
         &self,
         asked: &Asked,
@@ -260,7 +318,10 @@ impl Recorder {
     ) -> RequestEvent {
         let caller = &asked.caller;
         let roles = caller.roles.iter().map(|code| EventCoding { system: None, code: code.clone() });
-        let purpose = caller.purposes.iter().map(|p| EventCoding { system: p.system.clone(), code: p.code.clone() });
+        // Whoever holds a grant asks to break the glass too, whatever comes of it.
+        let breaks = (!asked.lent.is_empty()).then(|| purpose::coding(purpose::BTG));
+        let breaks = breaks.filter(|breaks| !caller.purposes.contains(breaks));
+        let purpose = caller.purposes.iter().chain(&breaks).map(event_coding);
         RequestEvent {
             phase,
             caller: EventCaller {
@@ -272,7 +333,7 @@ impl Recorder {
                 token_id: caller.token_id.clone(),
             },
             purpose: purpose.collect(),
-            break_glass: None,
+            break_glass: asked.lent.event(),
             interaction: asked.interaction.to_owned(),
             resource_type: asked.resource_type.clone(),
             decision,
@@ -296,12 +357,16 @@ impl Recorder {
 
     async fn write(&self, entries: Vec<Entry>) -> Result<Durable, Problem> {
         let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.event.kind()).collect();
-        let written = self.journal.record(entries).await;
+        self.written(&kinds, self.journal.record(entries).await)
+    }
+
+    /// Counts what was written, and tells what was not as a problem of the request.
+    fn written(&self, kinds: &[&'static str], written: Result<Durable, JournalError>) -> Result<Durable, Problem> {
         if let Ok(durable) = &written {
             self.traced.note(durable.records().iter().map(|record| (record.place.epoch, record.place.sequence)));
         }
         if written.is_ok() {
-            kinds.into_iter().for_each(|kind| self.metrics.events(kind, 1));
+            kinds.iter().copied().for_each(|kind| self.metrics.events(kind, 1));
         }
         written.map_err(|error| {
             tracing::error!(%error, "the journal refused");
@@ -339,90 +404,4 @@ fn outcome_entry(
 ) -> Result<Entry, Problem> {
     let body = EventBody::Outcome(OutcomeEvent { request, end, status, windows, counts });
     entry(clock::event_id(), body, None)
-}
-
-/// The state of an answer that leaves in windows. Dropped before its end, it records that the client has gone.
-struct Release {
-    recorder: Recorder,
-    request: EventId,
-    status: u16,
-    windows: u32,
-    counts: Counts,
-    closed: bool,
-}
-
-impl Release {
-    fn new(recorder: Recorder, request: EventId, status: u16, first: &Window) -> Self {
-        Self { recorder, request, status, windows: 1, counts: first.counts(), closed: false }
-    }
-
-    /// Records a further window; only then may its bytes leave.
-    async fn release(&mut self, window: Window) -> Result<Bytes, Problem> {
-        let entries = window_entries(self.request, self.windows, &window)?;
-        if !entries.is_empty() {
-            self.recorder.write(entries).await?;
-        }
-        let counts = window.counts();
-        self.recorder.tally.continued(counts);
-        self.windows += 1;
-        self.counts.entries += counts.entries;
-        self.counts.disclosed += counts.disclosed;
-        self.counts.redactions += counts.redactions;
-        self.counts.bytes += counts.bytes;
-        Ok(window.bytes.into())
-    }
-
-    async fn close(&mut self, end: End) {
-        self.closed = true;
-        let outcome = outcome_entry(self.request, end, Some(self.status), self.windows, self.counts);
-        // CRASH: an outcome that does not become durable is written as `unknown` at the next start.
-        match outcome {
-            Ok(outcome) => drop(self.recorder.write(vec![outcome]).await),
-            Err(problem) => tracing::error!(request = %self.request, %problem, "outcome not recorded"),
-        }
-    }
-}
-
-impl Drop for Release {
-    fn drop(&mut self) {
-        if self.closed {
-            return;
-        }
-        let (recorder, request, status) = (self.recorder.clone(), self.request, self.status);
-        let (windows, counts) = (self.windows, self.counts);
-        actix_web::rt::spawn(async move {
-            let mut gone = Self { recorder, request, status, windows, counts, closed: true };
-            gone.close(End::ClientGone).await;
-        });
-    }
-}
-
-/// Yields the first window, then each further one once it is on record, then closes.
-fn stream(first: Box<Window>, rest: Further, release: Release) -> LocalBoxStream<'static, Result<Bytes, Aborted>> {
-    let first = futures_util::stream::once(async move { Ok(Bytes::from(first.bytes)) });
-    let rest = unfold(Some((rest, release)), |state| async move {
-        let (mut rest, mut release) = state?;
-        let window = match rest.next_window().await {
-            Ok(window) => window,
-            Err(problem) => {
-                tracing::warn!(request = %release.request, %problem, "answer aborted");
-                let upstream = matches!(problem, Problem::Upstream(_));
-                release.close(if upstream { End::UpstreamFailed } else { End::FilterFailed }).await;
-                return Some((Err(Aborted), None));
-            }
-        };
-        let last = window.last;
-        match release.release(window).await {
-            Err(_) => {
-                release.close(End::FilterFailed).await;
-                Some((Err(Aborted), None))
-            }
-            Ok(bytes) if last => {
-                release.close(End::Complete).await;
-                Some((Ok(bytes), None))
-            }
-            Ok(bytes) => Some((Ok(bytes), Some((rest, release)))),
-        }
-    });
-    first.chain(rest).boxed_local()
 }

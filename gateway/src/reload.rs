@@ -1,4 +1,4 @@
-//! Reload: Consent settings, redactions, roles, label sets, the client table and organisational policies change without a
+//! Reload: Consent settings, redactions, roles, break glass, label sets, the client table and organisational policies change without a
 //! restart (docs/adr/0030).
 //!
 //! The files are looked at every two seconds, and at once on SIGHUP. What can be put in force as a whole is: first the
@@ -21,7 +21,7 @@ use crate::server::event;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The sections that take effect at once; all others do so at the next start.
-const RELOADED: [&str; 5] = ["client", "consent", "policy", "redaction", "roles"];
+const RELOADED: [&str; 6] = ["break_glass", "client", "consent", "policy", "redaction", "roles"];
 
 /// Why changed files are not put in force.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use gateway_core::policy::{Policy, PolicyError};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::ClientTable;
-use crate::config::Config;
+use crate::config::{Config, GlassConfig};
 use crate::organisation::{OrganisationPolicy, PolicyFault};
 use crate::probe;
 
@@ -27,6 +27,8 @@ pub struct Rules {
     pub organisation: OrganisationPolicy,
     /// What verified clients stand for.
     pub clients: ClientTable,
+    /// Who may break the glass, and how.
+    pub glass: GlassConfig,
     /// Equal digests decide equally.
     pub digest: Hash,
 }
@@ -64,8 +66,9 @@ impl Rules {
         let policy = Policy::new(config.consent.clone(), config.redactions.clone(), sets, config.roles.clone())?;
         probe::enforces(&policy).then_some(()).ok_or(RulesFault::Probe)?;
         let clients = ClientTable::new(config.auth.clients.clone());
-        let digest = digest(&policy, &organisation, &clients);
-        Ok(Self { policy: Arc::new(policy), organisation, clients, digest })
+        let glass = config.glass.clone();
+        let digest = digest(&policy, &organisation, &clients, &glass);
+        Ok(Self { policy: Arc::new(policy), organisation, clients, glass, digest })
     }
 }
 
@@ -77,12 +80,14 @@ fn label_sets(file: &Path) -> Result<LabelSets, RulesFault> {
     serde_json::from_slice(&std::fs::read(file).map_err(unreadable)?).map_err(RulesFault::LabelSets)
 }
 
-fn digest(policy: &Policy, organisation: &OrganisationPolicy, clients: &ClientTable) -> Hash {
+fn digest(policy: &Policy, organisation: &OrganisationPolicy, clients: &ClientTable, glass: &GlassConfig) -> Hash {
     let mut hasher = Sha256::new();
-    hasher.update(b"sealgate/decides/v2\0");
+    hasher.update(b"sealgate/decides/v3\0");
     hasher.update(policy.digest());
     hasher.update(organisation.digest());
     hasher.update(clients.digest());
+    // Nothing follows it, and its members are told by name.
+    hasher.update(serde_json::json!(glass).to_string());
     Hash::new(hasher.finalize().into())
 }
 

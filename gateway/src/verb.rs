@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gateway_core::interaction::{Interaction, OperationLevel, Refusal, SearchQuery, is_json};
-use gateway_core::operations::{self, Operation};
+use gateway_core::operations::{self, Operation, Reach};
 use gateway_core::owner::PatientId;
 use gateway_core::resource_type::ResourceType;
 
@@ -48,6 +48,9 @@ impl Verb {
             Interaction::Operation { level, name, query } => {
                 let not_served = Problem::Uninterpretable(Refusal::NotServed(name));
                 let row = operations::served(name, &level).ok_or(not_served)?;
+                if row.reach == Reach::Grant && head.in_bundle {
+                    return Err(Problem::Uninterpretable(Refusal::NotServed("$break-glass in a batch")));
+                }
                 let json = head.in_bundle || head.content_type.as_deref().is_some_and(is_json);
                 if !body.is_empty() && !json {
                     return Err(Problem::Uninterpretable(Refusal::ContentType));

@@ -127,7 +127,7 @@ class Checks:
         found = []
         for changed, restart in (
             ({"consent": {"no_consent": "deny"}}, False),
-            ({"redaction": [{"path": "Patient.name"}], "roles": {"policy_writer": ["a"]}}, False),
+            ({"redaction": [{"path": "Patient.name"}], "roles": {"policy_writer": ["a"]}, "break_glass": {"duration": "30m"}}, False),
             ({"server": {"limits": {"body": "1 MiB"}}}, True),
         ):
             values = [*self.values("minimal"), self._file("changed", {"gateway": {"config": changed}})]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::coding::Coding;
 use crate::owner::PatientId;
+use crate::purpose;
 use crate::scope::Scopes;
 
 /// A caller whose token has been verified.
@@ -52,6 +53,13 @@ impl Caller {
     /// Every identity of the caller: `fhir_user`, `organization` and `actors`.
     pub fn identities(&self) -> impl Iterator<Item = &ActorRef> {
         self.fhir_user.iter().chain(self.organization.iter()).chain(self.actors.iter())
+    }
+
+    /// The caller as one whose treatment is breaking the glass, without any grant: whom organisational policy is asked about.
+    #[must_use]
+    pub fn breaking_glass(&self) -> Self {
+        let purposes = self.purposes.iter().map(|purpose| purpose::under_grant(purpose, true)).collect();
+        Self { purposes, break_glass: BTreeSet::new(), ..self.clone() }
     }
 }
 

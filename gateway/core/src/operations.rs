@@ -7,6 +7,9 @@ use crate::interaction::OperationLevel;
 use crate::resource_type::ResourceType;
 use crate::scope::Letter;
 
+/// The gateway's own operation by which emergency access is claimed (CONSENT.md, "Break glass").
+pub const BREAK_GLASS: &str = "$break-glass";
+
 /// What an operation reaches, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
@@ -20,6 +23,8 @@ pub enum Reach {
     Meta,
     /// The resource in the body, or the stored one as the caller sees it: what it refers to is looked up as in a write.
     Validation,
+    /// Nothing that is stored: it asks the gateway itself for emergency access to a patient (docs/adr/0052).
+    Grant,
 }
 
 /// An operation that is served.
@@ -39,6 +44,13 @@ pub struct Operation {
 
 /// The rows, by name and types.
 pub const SERVED: &[Operation] = &[
+    Operation {
+        name: BREAK_GLASS,
+        types: &["Patient"],
+        on_type: None,
+        on_instance: Some(Letter::Read),
+        reach: Reach::Grant,
+    },
     Operation {
         name: "$everything",
         types: &["Patient"],
@@ -76,8 +88,16 @@ impl Operation {
         self.name.trim_start_matches('$')
     }
 
-    /// The canonical URL of FHIR R4's definition of it on this type.
+    /// Whether the gateway carries it out itself, whatever the FHIR server offers.
+    pub fn is_own(&self) -> bool {
+        self.reach == Reach::Grant
+    }
+
+    /// The canonical URL of FHIR R4's definition of it on this type, or of the gateway's own.
     pub fn definition(&self, rtype: ResourceType) -> String {
+        if self.is_own() {
+            return format!("https://sealgate.dev/fhir/OperationDefinition/{rtype}-{}", self.code());
+        }
         let on = if self.types.is_empty() { "Resource" } else { rtype.as_str() };
         format!("http://hl7.org/fhir/OperationDefinition/{on}-{}", self.code())
     }

@@ -19,6 +19,8 @@ const ALIASES: &[&str] =
 pub const TREAT: &str = "TREAT";
 /// Emergency treatment.
 pub const ETREAT: &str = "ETREAT";
+/// Treatment in an emergency room.
+pub const ERTREAT: &str = "ERTREAT";
 /// Break the glass.
 pub const BTG: &str = "BTG";
 
@@ -139,6 +141,12 @@ pub fn covers(stated: &Coding, requested: &Coding) -> Truth {
 /// Whether a requested purpose is one of the pinned code or below it.
 pub fn is_under(requested: &Coding, code: &'static str) -> Truth {
     covers(&coding(code), requested)
+}
+
+/// Whether a requested purpose is one that a break-glass grant is bound to: treatment, or breaking the glass, which
+/// without a grant counts as treatment.
+pub fn breaks_glass(requested: &Coding) -> bool {
+    matches!(known(requested), Some(TREAT | BTG))
 }
 
 /// The purpose that counts, given whether a break-glass grant is in force for the patient.

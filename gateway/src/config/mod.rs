@@ -5,6 +5,7 @@
 //! Overrides: `SEALGATE__SECTION__KEY=value`, case ignored. Secrets are named by file or variable and never held here.
 
 mod files;
+mod glass;
 mod problem;
 mod raw;
 mod read;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+pub use glass::{GlassConfig, Hidden, HiddenBy};
 use problem::Findings;
 pub use problem::{Origin, Problem, Problems};
 pub use secret::{SecretError, SecretSource};
@@ -49,6 +51,8 @@ pub struct Config {
     pub redactions: Vec<RedactionRule>,
     /// Who may see and write what decisions are made from.
     pub roles: PolicyRoles,
+    /// Emergency access.
+    pub glass: GlassConfig,
     /// Token checks and the client table.
     pub auth: AuthConfig,
     /// Organisational policy.

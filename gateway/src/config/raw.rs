@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::settings;
+use super::{glass, settings};
 
 /// Configuration of `fhir-gateway`. Durations are written `500ms`, `30s`, `5m`, `12h`, `7d`; sizes `512 B`, `16 KiB`, `4 MiB`, `1 GiB`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -22,13 +22,15 @@ pub(super) struct Raw {
     /// Where Consents are gathered from; without it: the upstream, with the upstream's credential.
     pub(super) consent_source: Option<RawConsentSource>,
     /// How Consents are evaluated; what is not set has the safe default. Changes take effect at once, as those of
-    /// `redaction`, `roles`, `client` and `policy`; of all other sections at the next start.
+    /// `redaction`, `roles`, `break_glass`, `client` and `policy`; of all other sections at the next start.
     #[schemars(with = "Option<settings::ConsentKeys>")]
     pub(super) consent: Option<Map<String, Value>>,
     /// Elements that are removed from what leaves.
     pub(super) redaction: Option<Vec<settings::RawRedaction>>,
     /// Who may see and write what decisions are made from.
     pub(super) roles: Option<settings::RawRoles>,
+    /// Emergency access against a patient's Consent: who may claim it, for how long, and what is told of hidden records.
+    pub(super) break_glass: Option<glass::RawBreakGlass>,
     /// Who may issue tokens, and how they are checked.
     #[schemars(required)]
     pub(super) auth: Option<RawAuth>,

@@ -85,6 +85,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!(shown.journal.max_size, least.journal.max_size);
     assert_eq!(shown.consent_source.max_staleness, least.consent_source.max_staleness);
     assert_eq!(shown.roles, least.roles);
+    assert_eq!(shown.glass, least.glass);
     let without_names = |config: &Config| ConsentSettings {
         label_systems: Vec::new(),
         public_base: None,

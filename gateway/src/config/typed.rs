@@ -22,7 +22,7 @@ use super::section::{Fault, Section, above_zero, base_url, file_path, not_empty,
 use super::{
     AdminConfig, AuditEventMode, Config, ConsentSourceConfig, FhirVersion, JournalConfig, Limits, LogFormat,
     OrganisationConfig, PeerConfig, ServerConfig, SidecarAddress, SidecarConfig, TelemetryConfig, TlsFiles,
-    UpstreamConfig, settings, typed_auth,
+    UpstreamConfig, glass, settings, typed_auth,
 };
 
 const KIB: u32 = 1 << 10;
@@ -72,6 +72,7 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
     let telemetry = telemetry(&raw.telemetry.unwrap_or_default(), &mut root.below("telemetry"));
 
     let roles = settings::roles(raw.roles.unwrap_or_default());
+    let glass = glass::glass(raw.break_glass.unwrap_or_default(), &mut root.below("break_glass"));
 
     let (server, upstream) = (server?, upstream?);
     let consent = ConsentSettings {
@@ -86,6 +87,7 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
         consent,
         roles,
         redactions: redactions.into_iter().collect::<Option<_>>()?,
+        glass: glass?,
         auth: auth?,
         organisation: OrganisationConfig { dir: dir?, label_sets: label_sets? },
         journal: journal?,

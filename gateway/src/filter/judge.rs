@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 
 use crate::gather::Facts;
 use crate::gather::versions::Lineage;
+use crate::glass::{Lent, Moment};
 use crate::problem::Problem;
 use crate::telemetry::DecisionOutcome;
 
@@ -32,6 +33,8 @@ pub struct Judge {
     policy: Arc<Policy>,
     caller: Arc<Caller>,
     now: OffsetDateTime,
+    /// Emergency access that the caller holds.
+    lent: Lent,
     /// What a transaction is about to make, by the names that it has until then.
     made: Arc<BTreeMap<String, ResourceFacts>>,
 }
@@ -88,7 +91,13 @@ pub(crate) struct Withheld {
 impl Judge {
     /// A judge for this caller at this time.
     pub fn new(facts: Arc<Facts>, policy: Arc<Policy>, caller: Arc<Caller>, now: OffsetDateTime) -> Self {
-        Self { facts, policy, caller, now, made: Arc::default() }
+        Self { facts, policy, caller, now, lent: Lent::default(), made: Arc::default() }
+    }
+
+    /// The same judge, for a caller who holds these grants. One that ends meanwhile counts no more.
+    #[must_use]
+    pub(crate) fn lending(self, lent: Lent) -> Self {
+        Self { lent, ..self }
     }
 
     /// The same judge, for whom these resources are there.
@@ -240,7 +249,12 @@ impl Judge {
         let asked = resolved.iter().map(|(resource, _)| resource).chain(&holders);
         let patients: BTreeSet<PatientId> = asked.flat_map(Resolved::patients).collect();
         let facts = self.facts.of(&self.caller, &patients, self.policy.settings().patient_links).await?;
-        let session = Session::open(&self.caller, &facts, &self.policy, self.now);
+        // After the last wait: what was gathered may have come late.
+        let caller = match self.lent.is_empty() {
+            true => Arc::clone(&self.caller),
+            false => self.lent.given_to(Arc::clone(&self.caller), Moment::now()),
+        };
+        let session = Session::open(&caller, &facts, &self.policy, self.now);
         let timed = |(resource, action)| {
             let begun = Instant::now();
             let ruling = rule(resource, action, &others, |action, facts| decide(&session, action, facts));

@@ -43,6 +43,9 @@ struct Denied {
 /// The rule of a disclosure whose write may or may not have been carried out (docs/spec/event.md).
 pub const WRITE_UNKNOWN: &str = "write-unknown";
 
+/// The rule of the event that a claim of emergency access has for its patient (docs/spec/event.md).
+pub const BREAK_GLASS_GRANTED: &str = "break-glass-granted";
+
 /// A resource whose identity cannot stand in a record, which therefore cannot be disclosed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a resource without a usable identity cannot be recorded")]
@@ -107,6 +110,11 @@ impl Window {
         }
     }
 
+    /// Puts on record that emergency access to this patient's record is granted; nothing of it is disclosed by that.
+    pub(crate) fn granted(&mut self, patient: &PatientId) {
+        self.disclosed.entry(patient.clone()).or_default().rules.insert(BREAK_GLASS_GRANTED);
+    }
+
     /// Puts on record that Consent kept a resource back: under each owner whose Consents refused it.
     pub(crate) fn deny(&mut self, owners: &[PatientId], reasons: &[Reason]) {
         for owner in owners {
@@ -160,6 +168,12 @@ impl Window {
         self.counts.entries += other.counts.entries;
         self.counts.disclosed += other.counts.disclosed;
         self.counts.redactions += other.counts.redactions;
+    }
+
+    /// Whether it is Consent that kept something back, and no limit of the gateway.
+    pub(crate) fn hides_by_consent(&self) -> bool {
+        let others = [RuleName::ResourceTooLarge, RuleName::ConsentsTooMany, RuleName::ConsentUnavailable];
+        self.denied.keys().any(|(_, rule)| others.iter().all(|other| other.as_str() != *rule))
     }
 
     /// What Consent kept back, without what is disclosed; `None` where it kept nothing back.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::entry::Entry;
 use super::error::{JournalError, OpenError};
 use super::place::Numbering;
-use super::{Journal, Settings, schema};
+use super::{Journal, Settings, grants, schema, state};
 use crate::clock;
 use crate::keys::KeyEncryptionKey;
 
@@ -143,6 +143,7 @@ fn close(connection: &Connection, numbering: &Numbering) -> Result<EpochClosed, 
     } else {
         connection.execute("INSERT INTO epoch (epoch, first_position) VALUES (?1, ?2)", next)?;
     }
+    grants::end_all(connection, state::milliseconds(clock::now()))?;
     let events = u64::try_from(records + 1 - began).unwrap_or(0);
     Ok(EpochClosed { source: numbering.source(), epoch: old, events })
 }

@@ -55,6 +55,12 @@ pub enum JournalError {
     /// The machine's clock shows no year from 1970 to 9999.
     #[error("the clock shows no year from 1970 to 9999")]
     Clock,
+    /// A break-glass grant cannot be closed.
+    #[error("the grant cannot be reviewed: {what}")]
+    Grant {
+        /// Why not.
+        what: &'static str,
+    },
     /// A receipt does not fit what the journal holds.
     #[error("the receipt does not fit the journal: {what}")]
     Receipt {

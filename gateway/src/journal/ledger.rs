@@ -59,7 +59,7 @@ pub(super) struct Step {
 }
 
 /// A database error outside, a refusal of this one order inside.
-type Written = Result<Result<Vec<DurableRecord>, JournalError>, rusqlite::Error>;
+pub(super) type Written = Result<Result<Vec<DurableRecord>, JournalError>, rusqlite::Error>;
 
 impl Step {
     pub(super) fn payload_bytes(&self) -> u64 {
@@ -225,7 +225,7 @@ impl Ledger {
 
     /// Refuses what is over a limit. Closing events pass, and what stands in one batch with them: they let a request that
     /// began be ended, and a write that was carried out be told with its patients.
-    fn admit(&self, step: &Step, batch: &[Prepared]) -> Result<(), JournalError> {
+    pub(super) fn admit(&self, step: &Step, batch: &[Prepared]) -> Result<(), JournalError> {
         if batch.iter().any(Prepared::closes) {
             return Ok(());
         }
@@ -241,7 +241,7 @@ impl Ledger {
     }
 
     /// The keys of an event: its own, or its patient's: remembered, or read, or made here and now.
-    fn keys(
+    pub(super) fn keys(
         &self,
         step: &mut Step,
         transaction: &Transaction<'_>,
@@ -365,10 +365,10 @@ fn file_bytes(connection: &Connection, limits: Limits) -> Result<u64, rusqlite::
 }
 
 /// Counters are below 2^63 in this process's life; SQLite has no unsigned integers.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

@@ -14,6 +14,7 @@ mod copy;
 mod dispatch;
 mod entry;
 mod error;
+mod grants;
 mod ledger;
 mod openings;
 mod place;
@@ -33,12 +34,13 @@ pub use copy::{CopyError, NewEpoch, back_up, new_epoch, restore};
 pub use dispatch::{Batch, Dispatch, MAX_DISPATCH, Receipt};
 pub use entry::{Entry, MAX_BATCH};
 pub use error::{JournalError, Limit, OpenError};
+pub use grants::{Altered, GrantReview, NewGrant, StoredGrant, StoredGrants};
 pub use openings::{Followed, Opening};
 pub use place::{Place, Position};
 pub use state::{Backlog, Statistics};
 
 use crate::keys::{BlindIndex, KeyEncryptionKey, SubjectKeys};
-use entry::Preparer;
+use entry::{Prepared, Preparer};
 use ledger::{Ledger, Limits};
 use place::Numbering;
 use state::State;
@@ -189,16 +191,45 @@ impl Journal {
     /// [`JournalError::Full`] may pass; after [`JournalError::Failed`] nothing is recorded until a restart. Both are
     /// 503 to the client.
     pub async fn record(&self, batch: Vec<Entry>) -> Result<Durable, JournalError> {
+        let records = self.order(Work::Record(self.prepared(batch)?)).await?;
+        Ok(Durable { records })
+    }
+
+    /// Records the events of a claim and stores its break-glass grant, all of it or nothing. The grant is stored before it works.
+    ///
+    /// # Errors
+    /// As [`Journal::record`].
+    pub async fn grant(&self, batch: Vec<Entry>, grant: NewGrant) -> Result<Durable, JournalError> {
+        let grant = self.shared.preparer.prepare_grant(grant);
+        let records = self.order(Work::Grant(self.prepared(batch)?, grant)).await?;
+        Ok(Durable { records })
+    }
+
+    /// Records the events of a review and closes its break-glass grant, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`JournalError::Grant`] where there is none that waits for a review; else as [`Journal::record`].
+    pub async fn review(&self, batch: Vec<Entry>, closing: GrantReview) -> Result<Durable, JournalError> {
+        let records = self.order(Work::Review(self.prepared(batch)?, closing)).await?;
+        Ok(Durable { records })
+    }
+
+    /// The stored break-glass grants. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn grants(&self) -> Result<StoredGrants, JournalError> {
+        self.read(|reader| grants::read(reader, &self.shared.preparer).map_err(JournalError::Read))
+    }
+
+    fn prepared(&self, batch: Vec<Entry>) -> Result<Vec<Prepared>, JournalError> {
         if batch.is_empty() {
             return Err(JournalError::EmptyBatch);
         }
         if batch.len() > MAX_BATCH {
             return Err(JournalError::BatchTooLarge);
         }
-        let preparer = &self.shared.preparer;
-        let prepared = batch.into_iter().map(|entry| preparer.prepare(entry)).collect::<Result<Vec<_>, _>>()?;
-        let records = self.order(Work::Record(prepared)).await?;
-        Ok(Durable { records })
+        batch.into_iter().map(|entry| self.shared.preparer.prepare(entry)).collect()
     }
 
     /// What has been recorded but has no receipt of the log yet.

@@ -9,6 +9,7 @@ use evidence::ids::{Epoch, SourceId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::error::OpenError;
+use super::grants;
 use super::place::{Numbering, Position};
 use crate::keys::{self, KeyEncryptionKey};
 
@@ -103,6 +104,7 @@ pub(super) fn open(
         Some(VERSION) => false,
         Some(_) => return Err(OpenError::Foreign { what: "its version" }),
     };
+    connection.execute_batch(grants::TABLE)?;
     checkpoint(&connection)?.then_some(()).ok_or(OpenError::InUse)?;
     let numbering = identify(&connection, tenant, kek)?;
     check_tail(&connection)?;

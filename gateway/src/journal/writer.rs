@@ -15,6 +15,7 @@ use super::DurableRecord;
 use super::dispatch::Receipt;
 use super::entry::Prepared;
 use super::error::{JournalError, Limit};
+use super::grants::{GrantReview, PreparedGrant};
 use super::ledger::Ledger;
 use super::schema::{self, Lock};
 use super::state::State;
@@ -38,6 +39,10 @@ pub(super) struct Order {
 pub(super) enum Work {
     /// Record these events, all or none.
     Record(Vec<Prepared>),
+    /// Record these events and store the grant that they tell of, all or none.
+    Grant(Vec<Prepared>, PreparedGrant),
+    /// Record these events and close the grant that they tell of, all or none.
+    Review(Vec<Prepared>, GrantReview),
     /// Keep the receipt of the batch that is on its way, and plan the next.
     Receipt(Receipt),
     /// Let the batch on its way end after so many records.
@@ -122,7 +127,7 @@ fn gather(first: Order, orders: &mut mpsc::Receiver<Order>) -> (Vec<Order>, Clos
     while let Some(order) = next {
         match &order.work {
             Work::Close => return (group, Some(order.reply)),
-            Work::Record(batch) => records += batch.len(),
+            Work::Record(batch) | Work::Grant(batch, _) | Work::Review(batch, _) => records += batch.len(),
             Work::Receipt(_) | Work::Shorten(_) => {}
         }
         group.push(order);
@@ -171,6 +176,8 @@ impl Writer {
         for work in works {
             results.push(match work {
                 Work::Record(batch) => self.ledger.record(&mut step, &transaction, batch)?,
+                Work::Grant(batch, grant) => self.ledger.grant(&mut step, &transaction, batch, &grant)?,
+                Work::Review(batch, closing) => self.ledger.review(&mut step, &transaction, batch, &closing)?,
                 Work::Receipt(receipt) => self.ledger.receipt(&mut step, &transaction, &receipt)?,
                 Work::Shorten(records) => self.ledger.shorten(&mut step, &transaction, records)?,
                 Work::Close => Err(JournalError::Closed),

@@ -21,7 +21,10 @@ pub(super) async fn meta(gate: &Gate, judge: &Judge, permit: &Permit, invoked: I
     let wanted = Wanted { traceparent: invoked.traceparent, ..Wanted::current(rtype, id) };
     let mut window = match read(gate, judge, permit, &wanted).await? {
         Outcome::Whole { window, .. } => window,
-        refused @ (Outcome::Windows { .. } | Outcome::Written { .. } | Outcome::Refused { .. }) => return Ok(refused),
+        refused @ (Outcome::Windows { .. }
+        | Outcome::Written { .. }
+        | Outcome::Granted { .. }
+        | Outcome::Refused { .. }) => return Ok(refused),
     };
     let doc = Doc::parse(&window.bytes).map_err(|_| Problem::Unfilterable("upstream-malformed-resource"))?;
     let members = doc.root().get("meta").into_iter().flat_map(|meta| meta.members());

@@ -63,6 +63,10 @@ impl OrganisationPolicy {
         resource_type: Option<&str>,
         now: OffsetDateTime,
     ) -> Result<(), Refusal> {
+        // A grant never overrides these policies: whoever holds one asks to break the glass too (CONSENT.md, "Break glass").
+        if !caller.break_glass.is_empty() {
+            self.decide(&caller.breaking_glass(), interaction, resource_type, now)?;
+        }
         let minute = now.unix_timestamp().div_euclid(60);
         let key = question(caller, interaction, resource_type, minute);
         if let Some(decision) = self.remembered.get(&key) {

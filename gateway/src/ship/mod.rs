@@ -362,6 +362,7 @@ fn journal_setback(error: &JournalError) -> Setback {
         JournalError::Closed | JournalError::Failed => Setback::Ended,
         JournalError::Full(_) => retry("journal-full"),
         JournalError::Read(_)
+        | JournalError::Grant { .. }
         | JournalError::Receipt { .. }
         | JournalError::EmptyBatch
         | JournalError::BatchTooLarge

@@ -1,13 +1,10 @@
 //! How far the AuditEvents are behind, for Prometheus and OTLP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::ids::Timestamp;
-use opentelemetry::metrics::Meter;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, Opts};
+
+use super::gauges::{Row, count};
 
 /// The feed of AuditEvents at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -26,12 +23,7 @@ pub struct FeedReading {
     pub stopped: bool,
 }
 
-type Source = Arc<dyn Fn() -> FeedReading + Send + Sync>;
-
-/// Prometheus' name, OTLP's name, what it tells, and how it is read.
-type Row = (&'static str, &'static str, &'static str, fn(&FeedReading) -> f64);
-
-const ROWS: [Row; 6] = [
+pub(super) const ROWS: &[Row<FeedReading>] = &[
     (
         "sealgate_audit_event_feed_behind_events",
         "sealgate.audit_event.feed.behind",
@@ -69,49 +61,3 @@ const ROWS: [Row; 6] = [
         |reading| if reading.stopped { 1.0 } else { 0.0 },
     ),
 ];
-
-/// The readings as gauges, taken when somebody asks.
-pub(super) struct FeedGauges {
-    source: Source,
-    gauges: Vec<Gauge>,
-}
-
-impl FeedGauges {
-    pub(super) fn new(source: impl Fn() -> FeedReading + Send + Sync + 'static) -> Result<Self, prometheus::Error> {
-        let gauges = ROWS.iter().map(|(name, _, help, _)| Gauge::with_opts(Opts::new(*name, *help)));
-        Ok(Self { source: Arc::new(source), gauges: gauges.collect::<Result<_, _>>()? })
-    }
-
-    /// The same over OTLP.
-    pub(super) fn export(&self, meter: &Meter) {
-        for (_, name, help, value) in ROWS {
-            let source = Arc::clone(&self.source);
-            // The instrument lives as long as its provider; the callback is what is wanted of it.
-            let _ = meter
-                .f64_observable_gauge(name)
-                .with_description(help)
-                .with_callback(move |observer| observer.observe(value(&source()), &[]))
-                .build();
-        }
-    }
-}
-
-impl Collector for FeedGauges {
-    fn desc(&self) -> Vec<&Desc> {
-        self.gauges.iter().flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let reading = (self.source)();
-        let set = self.gauges.iter().zip(ROWS).flat_map(|(gauge, (_, _, _, value))| {
-            gauge.set(value(&reading));
-            gauge.collect()
-        });
-        set.collect()
-    }
-}
-
-/// Gauges are floating point; counts stay exact up to 2^53.
-fn count(number: u64) -> f64 {
-    number as f64
-}

@@ -12,7 +12,9 @@ use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 
-use super::feed::{FeedGauges, FeedReading};
+use super::feed::{self, FeedReading};
+use super::gauges::{Gauges, Row};
+use super::glass::{self, GlassReading};
 use super::measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
 
 /// Bounds of durations in seconds (OpenTelemetry semantic conventions, `http.server.request.duration`, and finer below).
@@ -41,6 +43,7 @@ pub struct Metrics {
     events: IntCounterVec,
     released: IntCounterVec,
     reloads: IntCounterVec,
+    glass_claims: IntCounterVec,
     consent_cache: IntCounterVec,
     consent_age: HistogramVec,
     journal: GaugeVec,
@@ -63,6 +66,7 @@ struct Instruments {
     events: Counter<u64>,
     released: Counter<u64>,
     reloads: Counter<u64>,
+    glass_claims: Counter<u64>,
     consent_cache: Counter<u64>,
     consent_age: Histogram<f64>,
 }
@@ -118,6 +122,7 @@ impl Metrics {
                 "Changed rules, by whether they were put in force.",
                 &["result"],
             )?,
+            glass_claims: glass_claims(&registry)?,
             consent_cache: counter(
                 &registry,
                 "sealgate_consent_cache_total",
@@ -261,12 +266,37 @@ impl Metrics {
     /// # Errors
     /// There is a feed already.
     pub fn watch_feed(&self, source: impl Fn() -> FeedReading + Send + Sync + 'static) -> Result<(), MetricsFault> {
-        let gauges = FeedGauges::new(source)?;
+        self.watch(feed::ROWS, source)
+    }
+
+    /// Where readings of emergency access come from. It is asked at each scrape and export.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub fn watch_glass(&self, source: impl Fn() -> GlassReading + Send + Sync + 'static) -> Result<(), MetricsFault> {
+        self.watch(glass::ROWS, source)
+    }
+
+    fn watch<R: 'static>(
+        &self,
+        rows: &'static [Row<R>],
+        source: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Result<(), MetricsFault> {
+        let gauges = Gauges::new(rows, source)?;
         if let Some(meter) = &self.meter {
             gauges.export(meter);
         }
         self.registry.register(Box::new(gauges))?;
         Ok(())
+    }
+
+    /// Emergency access was claimed, and granted or refused.
+    pub fn glass_claim(&self, granted: bool) {
+        let result = if granted { "granted" } else { "refused" };
+        self.glass_claims.with_label_values(&[result]).inc();
+        if let Some(otlp) = &self.otlp {
+            otlp.glass_claims.add(1, &[KeyValue::new("result", result)]);
+        }
     }
 
     /// The Prometheus text format 0.0.4.
@@ -319,6 +349,7 @@ impl Instruments {
             events: meter.u64_counter("sealgate.events").build(),
             released: meter.u64_counter("sealgate.released").with_unit("By").build(),
             reloads: meter.u64_counter("sealgate.reloads").build(),
+            glass_claims: meter.u64_counter("sealgate.break_glass.claims").build(),
             consent_cache: meter.u64_counter("sealgate.consent.cache").build(),
             consent_age: seconds("sealgate.consent.age", &AGES),
         }
@@ -337,6 +368,16 @@ impl Status {
     fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("000")
     }
+}
+
+/// Both results from the start on: the first claim is an increase too, and somebody waits for it.
+fn glass_claims(registry: &Registry) -> Result<IntCounterVec, MetricsFault> {
+    let help = "Claims of emergency access, by whether it was granted.";
+    let claims = counter(registry, "sealgate_break_glass_claims_total", help, &["result"])?;
+    for result in ["granted", "refused"] {
+        claims.with_label_values(&[result]);
+    }
+    Ok(claims)
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, MetricsFault> {

@@ -7,9 +7,12 @@
 //!
 //! Fields that our log lines and spans may carry: `request_id`, `trace_id`, `route`, `method`, `status`, `interaction`,
 //! `resource_type`, `rule`, `policies`, `outcome`, `entries`, `bytes`, `duration_ms`, `issuer`, `client`, `file`, `key`,
-//! `peer`, `error` (of our own error types, which hold no values), `warning`, `check`, `reason`, `version`, `listen`.
+//! `peer`, `error` (of our own error types, which hold no values), `warning`, `check`, `reason`, `version`, `listen`,
+//! `grant` (the id of a break-glass grant, which names nobody).
 
 mod feed;
+mod gauges;
+mod glass;
 mod measured;
 mod metrics;
 mod trace;
@@ -36,6 +39,7 @@ use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
 pub use feed::FeedReading;
+pub use glass::GlassReading;
 pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};

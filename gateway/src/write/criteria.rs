@@ -244,7 +244,7 @@ impl Writer<'_> {
     pub(super) async fn matches(&self, rtype: ResourceType, criteria: &SearchQuery) -> Result<Matches, Refused> {
         let permit = self.permit(Action::Search, rtype)?;
         self.organisation("search-type", rtype)?;
-        let cursors = self.gate.shared.cursors.under(self.asked.policy_digest.to_string());
+        let cursors = self.gate.shared.cursors.under(self.asked.epoch());
         let handling = gateway_core::interaction::Handling::Strict;
         let asked = search::Asked {
             rtype,

@@ -44,7 +44,10 @@ impl Writer<'_> {
                 let wanted = Wanted { traceparent, ..Wanted::current(rtype, id.clone()) };
                 match read(self.gate, self.judge, permit, &wanted).await? {
                     Outcome::Whole { window: own, .. } => window = own,
-                    refused @ (Outcome::Windows { .. } | Outcome::Written { .. } | Outcome::Refused { .. }) => {
+                    refused @ (Outcome::Windows { .. }
+                    | Outcome::Written { .. }
+                    | Outcome::Granted { .. }
+                    | Outcome::Refused { .. }) => {
                         return Ok(refused);
                     }
                 }

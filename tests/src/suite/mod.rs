@@ -16,6 +16,7 @@ mod demo_upstream;
 mod drain;
 mod faulty;
 mod forwarder;
+mod glass;
 mod granular;
 pub mod harness;
 mod history;
@@ -247,6 +248,10 @@ pub fn tests() -> Vec<Test> {
         test!(paging::paging_links_are_the_callers_own, Gateway),
         test!(paging::paging_links_do_not_outlive_consent, Gateway),
         test!(paging::includes_stand_beside_their_match, Gateway),
+        test!(glass::claims_are_refused_for_their_reason, Gateway),
+        test!(glass::one_record_for_one_caller, Gateway),
+        test!(glass::grants_end_by_themselves, Gateway),
+        test!(glass::signalled_and_overridden, Gateway),
         test!(twin::hidden_parts_tell_nothing, Sidecar),
         test!(demo_upstream::a_server_that_is_there_is_served_and_left_alone, Peers),
         test!(telemetry::traces_and_metrics_reach_the_collector, Peers),

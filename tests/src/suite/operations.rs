@@ -228,7 +228,9 @@ pub(super) async fn capabilities_name_what_is_served(stack: &mut Stack) -> Resul
             );
         }
     }
-    for served in ["Patient everything", "Observation meta", "Observation validate", "CodeSystem lookup"] {
+    for served in
+        ["Patient everything", "Patient break-glass", "Observation meta", "Observation validate", "CodeSystem lookup"]
+    {
         ensure!(operations.iter().any(|name| name == served), "{served} is missing in {operations:?}");
     }
     for other in ["expunge", "meta-add", "lastn", "merge", "export"] {

@@ -24,6 +24,9 @@ fn a_level_without_a_letter_is_not_served() {
     let instance = |name: &str| OperationLevel::Instance(rtype(name), "x".into());
     let version = OperationLevel::Version(rtype("Patient"), "x".into(), "1".into());
     for (name, level, expected) in [
+        ("$break-glass", instance("Patient"), Some(Letter::Read)),
+        ("$break-glass", OperationLevel::Type(rtype("Patient")), None),
+        ("$break-glass", instance("Practitioner"), None),
         ("$everything", instance("Patient"), Some(Letter::Read)),
         ("$everything", OperationLevel::Type(rtype("Patient")), None),
         ("$everything", instance("Encounter"), None),
