@@ -10,7 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use evidence::ids::{EventId, Sequence};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::explain::{Ask, Explanation};
 use crate::telemetry::Metrics;
 
 /// One condition of readiness. It reads what others keep up to date, so it answers at once.
@@ -63,10 +64,10 @@ impl<F: Fn() -> S + Send + Sync, S: Into<CheckState>> Check for CheckFn<F> {
 pub struct Look {
     /// Who: the holder of the admin token.
     pub by: &'static str,
-    /// What: `openings`.
+    /// What: `openings`, `explain` or `replay`.
     pub what: &'static str,
     /// The request whose events are opened.
-    pub request: EventId,
+    pub request: Option<EventId>,
 }
 
 /// Why the audit shows nothing.
@@ -96,11 +97,18 @@ pub trait Audit: Send + Sync {
     fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditFault>>;
 }
 
+/// Tells what each stage says of a token and a request.
+pub trait Explain: Send + Sync {
+    /// What they say; nothing of an answer is in it.
+    fn explain<'a>(&'a self, ask: &'a Ask) -> LocalBoxFuture<'a, Explanation>;
+}
+
 /// What the admin port serves.
 pub struct Admin {
     checks: Vec<Box<dyn Check>>,
     metrics: Arc<Metrics>,
     audit: Arc<dyn Audit>,
+    explainer: Option<Arc<dyn Explain>>,
     /// SHA-256 of the token: compared in constant time, and the token itself is not kept.
     token: Option<[u8; 32]>,
 }
@@ -113,7 +121,13 @@ impl Admin {
         audit: Arc<dyn Audit>,
         token: Option<&SecretString>,
     ) -> Self {
-        Self { checks, metrics, audit, token: token.map(|token| digest(token.expose_secret())) }
+        Self { checks, metrics, audit, explainer: None, token: token.map(|token| digest(token.expose_secret())) }
+    }
+
+    /// The same port, at which requests are explained too.
+    #[must_use]
+    pub fn explained_by(self, explainer: Arc<dyn Explain>) -> Self {
+        Self { explainer: Some(explainer), ..self }
     }
 
     fn admits(&self, request: &HttpRequest) -> bool {
@@ -149,7 +163,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
-        .route("/v1/openings/{request}", web::get().to(openings));
+        .route("/v1/openings/{request}", web::get().to(openings))
+        .route("/v1/explain", web::post().to(explain))
+        .route("/v1/replays", web::post().to(replays));
 }
 
 fn security_headers() -> DefaultHeaders {
@@ -207,16 +223,12 @@ struct Openings {
 /// The look is recorded before anything is read, so that also a look at nothing is known.
 async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: HttpRequest) -> HttpResponse {
     if !admin.admits(&request) {
-        tracing::warn!("openings were asked for without the admin token");
-        let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
-        let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
-        answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
-        return answer;
+        return no_token("openings");
     }
     let Ok(id) = path.parse::<EventId>() else {
         return problem(StatusCode::BAD_REQUEST, "malformed", "The request id is a UUID.");
     };
-    let look = Look { by: "admin-token", what: "openings", request: id };
+    let look = Look { by: "admin-token", what: "openings", request: Some(id) };
     let opened = async {
         admin.audit.record(look).await?;
         admin.audit.openings(id).await
@@ -236,6 +248,51 @@ async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: Htt
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
         }
     }
+}
+
+/// What each stage says of a token and a request. The look is recorded before anything is looked at.
+async fn explain(admin: web::Data<Admin>, body: web::Bytes, request: HttpRequest) -> HttpResponse {
+    if !admin.admits(&request) {
+        return no_token("explain");
+    }
+    let Some(explainer) = admin.explainer.clone() else {
+        return problem(StatusCode::NOT_FOUND, "not-found", "No such page.");
+    };
+    // What is wrong with it is not told: it holds a token.
+    let Ok(ask) = serde_json::from_slice::<Ask>(&body) else {
+        let message = "The body is one JSON object: token, method, url, and purpose where it is narrowed.";
+        return problem(StatusCode::BAD_REQUEST, "malformed", message);
+    };
+    if let Err(answer) = look(&admin, "explain").await {
+        return answer;
+    }
+    HttpResponse::Ok().json(explainer.explain(&ask).await)
+}
+
+/// Puts on record that the journal is about to be read for a replay.
+async fn replays(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
+    if !admin.admits(&request) {
+        return no_token("replay");
+    }
+    match look(&admin, "replay").await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(answer) => answer,
+    }
+}
+
+async fn look(admin: &Admin, what: &'static str) -> Result<(), HttpResponse> {
+    admin.audit.record(Look { by: "admin-token", what, request: None }).await.map_err(|error| {
+        tracing::error!(%error, what, "the look is not on record, so nothing is shown");
+        problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
+    })
+}
+
+fn no_token(what: &'static str) -> HttpResponse {
+    tracing::warn!(what, "asked for without the admin token");
+    let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
+    let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
+    answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
+    answer
 }
 
 fn digest(text: &str) -> [u8; 32] {

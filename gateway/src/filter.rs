@@ -9,6 +9,7 @@ mod pages;
 mod plan;
 mod trim;
 mod window;
+mod witness;
 
 pub use bundle::SearchAnswer;
 pub(crate) use gateway_core::decide::Ruling;
@@ -20,6 +21,7 @@ pub use pages::Pages;
 pub use plan::{Around, Links, Part, Parts, SearchPlan};
 pub(crate) use trim::trimmed;
 pub use window::{NotRecordable, WRITE_UNKNOWN, Window};
+pub use witness::{Ruled, Witness};
 
 use std::sync::Arc;
 

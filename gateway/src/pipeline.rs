@@ -101,6 +101,24 @@ async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result
     Ok(gate.shared.authenticator.authenticate(&rules.clients, authorization, narrow, clock::now()).await?)
 }
 
+/// Looks as a request would, for an explanation: what comes of it is neither recorded nor answered, and must not leave.
+///
+/// # Errors
+/// As a request; what changes is not carried out.
+pub(crate) async fn look(
+    gate: &Gate,
+    rules: &Arc<Rules>,
+    asked: &Asked,
+    interaction: Interaction,
+) -> Result<Outcome, Problem> {
+    if interaction.is_write() {
+        return Err(Problem::Uninterpretable(Refusal::NotServed("a write in an explanation")));
+    }
+    let access = Access { id: clock::event_id(), trace_id: None, can_stream: true };
+    let head = Head::default();
+    in_time(gate, Box::pin(serve(gate, rules, &access, asked, &head, interaction, Bytes::new()))).await
+}
+
 /// Policy and scope first, which look at no data; then the interaction's own verb.
 async fn serve(
     gate: &Gate,
@@ -164,6 +182,7 @@ async fn serve(
 
 fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
     Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
+        .seen_by(rules.witness.clone())
 }
 
 /// A batch: each entry takes the path of a request of its own.
@@ -226,7 +245,7 @@ async fn in_transaction(
 /// What the organisation allows at all (ADR 0009).
 fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Result<(), Problem> {
     let rtype = interaction.resource_type().map(|rtype| rtype.as_str());
-    rules.organisation.decide(&asked.caller, interaction.code(), rtype, clock::now()).map_err(|refusal| {
+    rules.organisation(&asked.caller, interaction.code(), rtype).map_err(|refusal| {
         tracing::info!(policies = ?refusal.policies, "refused by organisational policy");
         Problem::Refused {
             rule: "organisation-policy",

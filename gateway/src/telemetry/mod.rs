@@ -36,7 +36,7 @@ use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
 pub use feed::FeedReading;
-pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
+pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone, ShadowResult};
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};
 pub use traced::Traced;
