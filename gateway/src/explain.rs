@@ -57,7 +57,7 @@ fn exposed<S: serde::Serializer>(token: &SecretString, serializer: S) -> Result<
 }
 
 /// What each stage says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Method and URL as they were asked about.

@@ -27,6 +27,7 @@ use crate::organisation::OrganisationPolicy;
 use crate::probe;
 use crate::rules::{Rules, RulesFault};
 use crate::telemetry::{Metrics, ShadowResult};
+use compare::Compared;
 pub use compare::Verdict;
 
 /// Comparisons that may wait, each of a window's batch at most.
@@ -136,7 +137,7 @@ impl Shadow {
     pub fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (jobs, queued) = sync_channel(WAITING);
         let own = Arc::clone(&metrics);
-        std::thread::Builder::new().name("shadow".to_owned()).spawn(move || work(&queued, &own))?;
+        std::thread::Builder::new().name("shadow".to_owned()).spawn(move || work(&queued, &own, compare::compare))?;
         Ok(Self { jobs, metrics })
     }
 
@@ -194,11 +195,11 @@ impl Asked {
     }
 }
 
-fn work(queued: &Receiver<Job>, metrics: &Metrics) {
+fn work(queued: &Receiver<Job>, metrics: &Metrics, compare: impl Fn(&Job) -> Compared) {
     while let Ok(job) = queued.recv() {
         let _entered = job.span.enter();
         // INVARIANT: whatever happens to the shadow, the next comparison is made and no request knows of it.
-        let compared = catch_unwind(AssertUnwindSafe(|| compare::compare(&job)));
+        let compared = catch_unwind(AssertUnwindSafe(|| compare(&job)));
         let Ok(compared) = compared else {
             tracing::error!("the shadow policy could not decide; nothing else is affected");
             metrics.shadow(ShadowResult::Failed, "none", job.asked.questions());
@@ -213,3 +214,6 @@ fn work(queued: &Receiver<Job>, metrics: &Metrics) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,6 @@ fn named(line: &str) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

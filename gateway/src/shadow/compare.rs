@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_core::decide::{Others, Resolved, Ruling, Session, rule};
-use gateway_core::facts::ResourceFacts;
+use gateway_core::decide::{Resolved, Ruling, Session, rule};
 use gateway_core::reasons::RuleName;
 
 use super::{Asked, Job};
@@ -68,7 +67,7 @@ pub(super) fn compare(job: &Job) -> Compared {
         Asked::Resources { questions, others, facts, reach, live } => {
             let session = Session::open(&job.caller, facts, &job.second.policy, job.now);
             for ((resource, action), live) in questions.iter().zip(live) {
-                let ruling = rule(resolved(resource, others), *action, others, |action, facts| match reach {
+                let ruling = rule(Resolved::of(resource, others), *action, others, |action, facts| match reach {
                     Some(reach) => session.decide_reference(*reach, facts),
                     None => session.decide(action, facts),
                 });
@@ -79,8 +78,4 @@ pub(super) fn compare(job: &Job) -> Compared {
             Compared { counts, interaction: None }
         }
     }
-}
-
-fn resolved(resource: &ResourceFacts, others: &Others) -> Resolved {
-    Resolved::of(resource, others)
 }
