@@ -1,7 +1,7 @@
 //! Explain: what each stage of the pipeline says of a token and a request, and which provisions of which Consents decide
 //! each resource. Nothing of an answer is released, nothing is changed.
 //!
-//! The stages are the pipeline's own ([`pipeline::look`]): the same rules, the gateway's own credential, the same facts. A
+//! The stages are the pipeline's own (`pipeline::look`): the same rules, the gateway's own credential, the same facts. A
 //! witness notes every decision on the way; the bytes of the answer are thrown away.
 
 pub mod command;
@@ -120,6 +120,9 @@ async fn told(
     ask: &Ask,
     stages: &mut Vec<Stage>,
 ) -> Result<Answered, (&'static str, Problem)> {
+    // An explanation is work like a client's request, and is bounded with them.
+    let at_work = gate.shared.at_work.try_acquire();
+    let _at_work = at_work.map_err(|_| (stages::AUTHENTICATE, Problem::Overloaded("too-many-requests")))?;
     let caller = authenticate(gate, rules, ask).await.map_err(|problem| (stages::AUTHENTICATE, problem))?;
     stages.push(Stage::permits(stages::AUTHENTICATE).by(Who::of(&caller)));
     let interaction = interpret(gate, ask).map_err(|problem| (stages::INTERPRET, problem))?;
@@ -206,7 +209,9 @@ async fn looked(
         }
         Outcome::Windows { answer, first, rest } => {
             let answered = Answered::given(answer.status).with(&first);
-            Ok((Says::Permit, drained(answered, first.is_last(), *rest).await?))
+            let drained = drained(answered, first.is_last(), *rest);
+            let drained = tokio::time::timeout(gate.shared.limits.request_timeout, drained).await;
+            Ok((Says::Permit, drained.unwrap_or(Err(Problem::Overloaded("request-timeout")))?))
         }
     }
 }
@@ -230,15 +235,16 @@ async fn stored_image(
     asked: &Asked,
     interaction: &Interaction,
 ) -> Result<(Says, Answered), Problem> {
-    let named = match interaction {
-        Interaction::Update { rtype, id } | Interaction::Patch { rtype, id } => Some((rtype, id, Action::Update)),
-        Interaction::Delete { rtype, id } => Some((rtype, id, Action::Delete)),
-        _ => None,
+    let (name, action) = if let Interaction::Update { rtype, id } | Interaction::Patch { rtype, id } = interaction {
+        (format!("{rtype}/{id}"), Action::Update)
+    } else if let Interaction::Delete { rtype, id } = interaction {
+        (format!("{rtype}/{id}"), Action::Delete)
+    } else {
+        return Ok((Says::Undecided, Answered::undecided()));
     };
-    let Some((rtype, id, action)) = named else { return Ok((Says::Undecided, Answered::undecided())) };
     let judge = Judge::new(gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone(), clock::now())
         .seen_by(rules.witness.clone());
-    let decided = judge.decide_named(&[format!("{rtype}/{id}")].into(), action).await?;
+    let decided = judge.decide_named(&[name].into(), action).await?;
     match decided.first() {
         Some((_, ruling)) if ruling.permits() => Ok((Says::Undecided, Answered::undecided())),
         Some(_) | None => Err(Problem::Absent),

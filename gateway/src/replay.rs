@@ -103,7 +103,7 @@ impl Replay {
             return Ok(());
         }
         let Some(recorded) = Recorded::of(opening, || archive.of_request(opening.event.id))? else { return Ok(()) };
-        let row = self.again(&recorded).await;
+        let row = Box::pin(self.again(&recorded)).await;
         summary.count(&row);
         if every || row.differs() {
             telling.line(&row.line())?;

@@ -165,13 +165,15 @@ fn named(line: &str) -> Option<String> {
     let (method, target) = line.split_once(' ')?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let request = Request { method, path, query, ..Request::default() };
-    match Interaction::parse(&request).ok()? {
-        Interaction::Read { rtype, id, .. }
-        | Interaction::Vread { rtype, id, .. }
-        | Interaction::Update { rtype, id }
-        | Interaction::Patch { rtype, id }
-        | Interaction::Delete { rtype, id } => Some(format!("{rtype}/{id}")),
-        _ => None,
+    if let Interaction::Read { rtype, id, .. }
+    | Interaction::Vread { rtype, id, .. }
+    | Interaction::Update { rtype, id }
+    | Interaction::Patch { rtype, id }
+    | Interaction::Delete { rtype, id } = Interaction::parse(&request).ok()?
+    {
+        Some(format!("{rtype}/{id}"))
+    } else {
+        None
     }
 }
 
