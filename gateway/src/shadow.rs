@@ -29,6 +29,7 @@ use crate::rules::{Rules, RulesFault};
 use crate::telemetry::{Metrics, ShadowResult};
 use compare::Compared;
 pub use compare::Verdict;
+pub(crate) use compare::redacted;
 
 /// Comparisons that may wait, each of a window's batch at most.
 const WAITING: usize = 256;

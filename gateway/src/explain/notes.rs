@@ -12,6 +12,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::filter::{Ruled, Witness};
+use crate::shadow::redacted;
 
 /// Decisions that are listed; further ones are counted.
 const MOST: usize = 500;
@@ -40,7 +41,7 @@ pub(super) struct Row {
     owners: Vec<String>,
     /// The codes of the labels that counted, the effective confidentiality first.
     labels: Vec<String>,
-    /// The elements that go where they are there.
+    /// The elements of its own type that go where they are there.
     redactions: Vec<String>,
     /// Of these, those that were there, with the rule that took each; absent where the resource was not cut.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +87,7 @@ impl Row {
             decision: decision.effect(),
             owners: ruling.owners.iter().map(PatientId::reference).collect(),
             labels: decision.labels().codings().into_iter().map(|label| label.code).collect(),
-            redactions: decision.redactions().iter().map(ToString::to_string).collect(),
+            redactions: redacted(ruling).collect(),
             removed: None,
             hidden_parts: ruling.hidden.iter().map(part).collect(),
             patients: decision.patients().to_vec(),

@@ -9,6 +9,7 @@ use gateway_core::reasons::Reason;
 use serde::{Serialize, Serializer};
 
 use super::recorded::Recorded;
+use crate::shadow::redacted;
 use crate::telemetry::ShadowResult;
 
 /// Why something on record cannot be replayed.
@@ -107,7 +108,7 @@ impl Resource {
             resource,
             owners: other.owners.iter().map(PatientId::reference).collect(),
             difference,
-            redactions: other.decision.redactions().iter().map(ToString::to_string).collect(),
+            redactions: redacted(other).collect(),
             reasons: other.decision.reasons().to_vec(),
             changed_since,
         }

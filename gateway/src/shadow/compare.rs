@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_core::decide::{Resolved, Ruling, Session, rule};
-use gateway_core::reasons::RuleName;
+use gateway_core::reasons::{Reason, RuleName};
 
 use super::{Asked, Job};
 use crate::telemetry::ShadowResult;
@@ -20,9 +20,8 @@ pub struct Verdict {
 impl Verdict {
     /// Of a ruling.
     pub fn of(ruling: &Ruling) -> Self {
-        let elements = ruling.decision.redactions().iter().map(ToString::to_string);
         let parts = ruling.hidden.iter().map(|part| part.name.clone());
-        let goes = if ruling.permits() { elements.chain(parts).collect() } else { BTreeSet::new() };
+        let goes = if ruling.permits() { redacted(ruling).chain(parts).collect() } else { BTreeSet::new() };
         Self { permits: ruling.permits(), goes }
     }
 
@@ -35,6 +34,13 @@ impl Verdict {
             (true, true) | (false, false) => ShadowResult::Same,
         }
     }
+}
+
+/// The elements of the resource's own type that go where they are there. A ruling's redactions name those of every type,
+/// since it may contain one; whether it does is not known of facts.
+pub(crate) fn redacted(ruling: &Ruling) -> impl Iterator<Item = String> {
+    let removes = |reason: &&Reason| matches!(reason.rule, RuleName::RedactionRule | RuleName::ElementLabel);
+    ruling.decision.reasons().iter().filter(removes).filter_map(|reason| reason.detail.clone())
 }
 
 /// The rule that a ruling stands on: of a refusal the first that refused.

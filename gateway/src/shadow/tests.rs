@@ -65,6 +65,7 @@ fn differences_are_those_of_what_a_caller_gets() {
         (policy(permit, &[]), policy(deny, &[]), WouldDeny, "implicit-deny"),
         (policy(deny, &[]), policy(permit, &[]), WouldPermit, "implicit-all-normal"),
         (policy(permit, &[]), policy(permit, &code), WouldRedact, "redaction-rule"),
+        (policy(permit, &[]), policy(permit, &["Patient.name"]), Same, "none"),
         (policy(permit, &code), policy(permit, &[]), WouldRedact, "implicit-all-normal"),
     ];
     for (number, (live, other, expected, by)) in cases.into_iter().enumerate() {
