@@ -66,6 +66,9 @@ fn denied(request: EventId, resources: u64) -> EventBody {
     EventBody::Denial(Denial { request, window: 0, patient, resources, rule, consents: Vec::new() })
 }
 
+/// A record that follows the request of this id.
+type Part = fn(EventId) -> EventBody;
+
 /// A journal of these accesses: line, event, and the parts that follow.
 struct Kept {
     folder: tempfile::TempDir,
@@ -80,7 +83,7 @@ impl Kept {
         KeyEncryptionKey::read(&self.folder.path().join("kek")).unwrap()
     }
 
-    async fn of(accesses: Vec<(&str, RequestEvent, Vec<fn(EventId) -> EventBody>)>) -> Self {
+    async fn of(accesses: Vec<(&str, RequestEvent, Vec<Part>)>) -> Self {
         let kept = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::write(kept.folder.path().join("kek"), "07".repeat(32)).unwrap();
         let (journal, _) = Journal::open(kept.settings(), kept.key()).unwrap();
@@ -111,19 +114,20 @@ impl Kept {
 #[actix_web::test]
 async fn an_access_is_what_its_records_say() {
     let permit = |interaction| request(interaction, Decision::Permit, &[]);
+    let refuse = |interaction, rule| request(interaction, Decision::Refuse, &[rule]);
+    let own: Part = |id| disclosed(id, "open", "a", "own-record");
+    let implicit: Part = |id| disclosed(id, "open", "a", "implicit-basic-normal");
+    let (one, four): (Part, Part) = (|id| denied(id, 1), |id| denied(id, 4));
     let kept = Kept::of(vec![
-        ("GET /Observation/a?", permit("read"), vec![|id| disclosed(id, "open", "a", "own-record")]),
-        ("GET /Observation/hidden?", permit("read"), vec![|id| denied(id, 1)]),
-        (
-            "GET /Observation?code=x",
-            permit("search-type"),
-            vec![|id| disclosed(id, "open", "a", "implicit-basic-normal"), |id| denied(id, 4)],
-        ),
-        ("DELETE /Observation/a?", request("delete", Decision::Refuse, &["scope-missing"]), vec![]),
-        ("GET /Observation/a?", request("read", Decision::Refuse, &["organisation-policy"]), vec![]),
+        ("GET /Observation/a?", permit("read"), vec![own]),
+        ("GET /Observation/hidden?", permit("read"), vec![one]),
+        ("GET /Observation?code=x", permit("search-type"), vec![implicit, four]),
+        ("DELETE /Observation/a?", refuse("delete", "scope-missing"), Vec::new()),
+        ("GET /Observation/a?", refuse("read", "organisation-policy"), Vec::new()),
     ])
     .await;
-    let [own, hidden, search, scope, organisation] = kept.read().try_into().ok().unwrap();
+    let read = kept.read();
+    let [own, hidden, search, scope, organisation] = read.as_slice() else { panic!("{} accesses", read.len()) };
 
     assert_eq!(own.disclosed, [("Observation/a".to_owned(), Some("3".to_owned()))].into());
     assert_eq!((own.action, own.caller.fhir_user.clone()), (Action::Read, Some(ActorRef::reference("Patient/open"))));
@@ -143,12 +147,9 @@ async fn an_access_is_what_its_records_say() {
 
 #[actix_web::test]
 async fn what_was_erased_is_said_to_be() {
-    let kept = Kept::of(vec![(
-        "GET /Observation/a?",
-        request("read", Decision::Permit, &[]),
-        vec![|id| disclosed(id, "open", "a", "own-record")],
-    )])
-    .await;
+    let own: Part = |id| disclosed(id, "open", "a", "own-record");
+    let event = request("read", Decision::Permit, &[]);
+    let kept = Kept::of(vec![("GET /Observation/a?", event, vec![own])]).await;
     let file = rusqlite::Connection::open(kept.settings().path).unwrap();
     file.execute("DELETE FROM subject_key", []).unwrap();
     let read = kept.read();
