@@ -85,7 +85,7 @@ impl Kept {
 
     async fn of(accesses: Vec<(&str, RequestEvent, Vec<Part>)>) -> Self {
         let kept = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(kept.folder.path().join("kek"), "07".repeat(32)).unwrap();
+        KeyEncryptionKey::create(&kept.folder.path().join("kek")).unwrap();
         let (journal, _) = Journal::open(kept.settings(), kept.key()).unwrap();
         for (line, event, parts) in accesses {
             let id = clock::event_id();
