@@ -10,7 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use evidence::ids::{EventId, Sequence};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::explain::{Ask, Explanation};
 use crate::glass::Reviews;
 use crate::telemetry::Metrics;
 
@@ -66,10 +67,10 @@ impl<F: Fn() -> S + Send + Sync, S: Into<CheckState>> Check for CheckFn<F> {
 pub struct Look {
     /// Who: the holder of the admin token.
     pub by: &'static str,
-    /// What: `openings`.
+    /// What: `openings`, `explain` or `replay`.
     pub what: &'static str,
     /// The request whose events are opened.
-    pub request: EventId,
+    pub request: Option<EventId>,
 }
 
 /// Why the audit shows nothing.
@@ -99,11 +100,18 @@ pub trait Audit: Send + Sync {
     fn openings(&self, request: EventId) -> BoxFuture<'_, Result<Vec<Box<RawValue>>, AuditFault>>;
 }
 
+/// Tells what each stage says of a token and a request.
+pub trait Explain: Send + Sync {
+    /// What they say; nothing of an answer is in it.
+    fn explain<'a>(&'a self, ask: &'a Ask) -> LocalBoxFuture<'a, Explanation>;
+}
+
 /// What the admin port serves.
 pub struct Admin {
     checks: Vec<Box<dyn Check>>,
     metrics: Arc<Metrics>,
     audit: Arc<dyn Audit>,
+    explainer: Option<Arc<dyn Explain>>,
     /// SHA-256 of the token: compared in constant time, and the token itself is not kept.
     token: Option<[u8; 32]>,
     reviews: Option<Reviews>,
@@ -117,13 +125,20 @@ impl Admin {
         audit: Arc<dyn Audit>,
         token: Option<&SecretString>,
     ) -> Self {
-        Self { checks, metrics, audit, token: token.map(|token| digest(token.expose_secret())), reviews: None }
+        let token = token.map(|token| digest(token.expose_secret()));
+        Self { checks, metrics, audit, explainer: None, token, reviews: None }
     }
 
     /// The same port, on which break-glass grants are listed and reviewed.
     #[must_use]
     pub fn reviewing(self, reviews: Reviews) -> Self {
         Self { reviews: Some(reviews), ..self }
+    }
+
+    /// The same port, at which requests are explained too.
+    #[must_use]
+    pub fn explained_by(self, explainer: Arc<dyn Explain>) -> Self {
+        Self { explainer: Some(explainer), ..self }
     }
 
     fn admits(&self, request: &HttpRequest) -> bool {
@@ -160,6 +175,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
         .route("/v1/openings/{request}", web::get().to(openings))
+        .route("/v1/explain", web::post().to(explain))
+        .route("/v1/replays", web::post().to(replays))
         .configure(break_glass::routes);
 }
 
@@ -223,7 +240,7 @@ async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: Htt
     let Ok(id) = path.parse::<EventId>() else {
         return problem(StatusCode::BAD_REQUEST, "malformed", "The request id is a UUID.");
     };
-    let look = Look { by: "admin-token", what: "openings", request: id };
+    let look = Look { by: "admin-token", what: "openings", request: Some(id) };
     let opened = async {
         admin.audit.record(look).await?;
         admin.audit.openings(id).await
@@ -243,6 +260,43 @@ async fn openings(admin: web::Data<Admin>, path: web::Path<String>, request: Htt
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
         }
     }
+}
+
+/// What each stage says of a token and a request. The look is recorded before anything is looked at.
+async fn explain(admin: web::Data<Admin>, body: web::Bytes, request: HttpRequest) -> HttpResponse {
+    if !admin.admits(&request) {
+        return unauthorized("explain");
+    }
+    let Some(explainer) = admin.explainer.clone() else {
+        return problem(StatusCode::NOT_FOUND, "not-found", "No such page.");
+    };
+    // What is wrong with it is not told: it holds a token.
+    let Ok(ask) = serde_json::from_slice::<Ask>(&body) else {
+        let message = "The body is one JSON object: token, method, url, and purpose where it is narrowed.";
+        return problem(StatusCode::BAD_REQUEST, "malformed", message);
+    };
+    if let Err(answer) = look(&admin, "explain").await {
+        return answer;
+    }
+    HttpResponse::Ok().json(explainer.explain(&ask).await)
+}
+
+/// Puts on record that the journal is about to be read for a replay.
+async fn replays(admin: web::Data<Admin>, request: HttpRequest) -> HttpResponse {
+    if !admin.admits(&request) {
+        return unauthorized("replay");
+    }
+    match look(&admin, "replay").await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(answer) => answer,
+    }
+}
+
+async fn look(admin: &Admin, what: &'static str) -> Result<(), HttpResponse> {
+    admin.audit.record(Look { by: "admin-token", what, request: None }).await.map_err(|error| {
+        tracing::error!(%error, what, "the look is not on record, so nothing is shown");
+        problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The audit is not available; try again later.")
+    })
 }
 
 fn unauthorized(what: &'static str) -> HttpResponse {

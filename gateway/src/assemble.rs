@@ -10,7 +10,7 @@ use evidence::note::NoteVerifier;
 use gateway_core::reference::{BaseUrl, Bases, NotABase};
 use tokio::sync::{Semaphore, watch};
 
-use crate::admin::{self, Admin, Check, CheckFn};
+use crate::admin::{self, Admin, Check, CheckFn, CheckState};
 use crate::audit::JournalAudit;
 use crate::audit_event::{self, Feed, FeedError, FeedState};
 use crate::auth::{Authenticator, Readiness, key_client};
@@ -18,8 +18,9 @@ use crate::capability::Issuer;
 use crate::config::{AuditEventMode, Config, KeyLocation, SecretError, SecretSource, SidecarAddress, UpstreamConfig};
 use crate::counted::Counted;
 use crate::cursor::Cursors;
+use crate::explain::Explainer;
 use crate::forward::{Patience, Upstream};
-use crate::gate::{CapabilityCache, Shared};
+use crate::gate::{CapabilityCache, Gate, Shared};
 use crate::gather::Facts;
 use crate::gather::consents::ConsentSource;
 use crate::gather::memberships::MembershipSource;
@@ -33,6 +34,7 @@ use crate::record::Recorder;
 use crate::reload::Reloader;
 use crate::rules::{InForce, Rules, RulesFault};
 use crate::server;
+use crate::shadow::Shadow;
 use crate::ship::{self, ShipError, ShipState, Shipper};
 use crate::standing;
 use crate::telemetry::{JournalReading, Metrics, MetricsFault, Peer};
@@ -83,6 +85,9 @@ pub enum ServeError {
     /// The client for key sets.
     #[error("auth: the client for key sets cannot be made: {0}")]
     KeyClient(#[from] reqwest::Error),
+    /// The thread of the shadow policy.
+    #[error("shadow: its thread cannot be started: {0}")]
+    Thread(std::io::Error),
     /// TLS.
     #[error("server.tls: {0}")]
     Tls(#[from] TlsFault),
@@ -151,6 +156,7 @@ impl Assembled {
         };
         let upstream = upstream(&config.upstream, &metrics)?;
         let facts = facts(config, &upstream, &bases, &metrics)?;
+        let shadow = Shadow::start(Arc::clone(&metrics)).map_err(ServeError::Thread)?;
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?;
         let tls = certificates.clone().map(tls::server_config).transpose()?;
         let glass = Glass::load(journal.grants().map_err(ServeError::Journal)?, Moment::now());
@@ -160,7 +166,8 @@ impl Assembled {
             facts: Arc::new(facts),
             recorder: Recorder::new(journal.clone(), Arc::<Counted>::default(), Arc::clone(&metrics)),
             cursors: Cursors::new(&cursor_key, rules.digest.to_string()),
-            rules: InForce::new(rules),
+            rules: InForce::new(shadow.beside(rules)),
+            shadow,
             capabilities: CapabilityCache::default(),
             issuer: OnceLock::new(),
             limits: config.server.limits.clone(),
@@ -206,8 +213,10 @@ impl Assembled {
     pub fn admin_server(&self, config: &Config) -> Result<actix_web::dev::Server, ServeError> {
         let token = config.admin.token.as_ref().map(SecretSource::read).transpose()?;
         let audit = Arc::new(JournalAudit::new(self.journal.clone()));
+        let gate = Gate { shared: Arc::clone(&self.shared), upstream: upstream(&config.upstream, &self.metrics)? };
         let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref())
-            .reviewing(Reviews::new(Arc::clone(&self.shared)));
+            .reviewing(Reviews::new(Arc::clone(&self.shared)))
+            .explained_by(Arc::new(Explainer::new(gate)));
         let (server, _) = admin::serve(admin, config.admin.listen).map_err(|e| ServeError::Bind("admin.listen", e))?;
         Ok(server)
     }
@@ -239,6 +248,11 @@ impl Assembled {
                 holds(probe::enforces(&in_force.rules.now().policy), "a denied resource would be permitted")
             })),
         ];
+        let beside = Arc::clone(&self.shared);
+        checks.push(Box::new(CheckFn("shadow", move || match beside.rules.now().second {
+            None => CheckState::Holds,
+            Some(_) => CheckState::Noted("a second policy is compared; it decides nothing".to_owned()),
+        })));
         if let (Some(state), AuditEventMode::Fhir { max_delay, .. }) = (&self.feed_state, &config.audit_event) {
             let (state, journal, max_delay) = (state.clone(), self.journal.clone(), *max_delay);
             checks.push(Box::new(CheckFn("audit-events", move || standing::feed(&state, &journal, max_delay))));
@@ -297,7 +311,16 @@ fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> 
     Ok(Some(Feed::new(settings, journal.clone())?))
 }
 
-fn facts(config: &Config, upstream: &Upstream, bases: &Bases, metrics: &Arc<Metrics>) -> Result<Facts, ServeError> {
+/// The sources of facts that the configuration names.
+///
+/// # Errors
+/// The client of the Consent source cannot be made.
+pub(crate) fn facts(
+    config: &Config,
+    upstream: &Upstream,
+    bases: &Bases,
+    metrics: &Arc<Metrics>,
+) -> Result<Facts, ServeError> {
     let source = &config.consent_source;
     let patience = Patience { connect: source.connect_timeout, read: source.timeout };
     let consents = Upstream::new(&source.peer, patience)?.measured(Arc::clone(metrics), Peer::ConsentSource);

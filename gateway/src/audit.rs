@@ -29,7 +29,7 @@ impl Audit for JournalAudit {
     fn record(&self, look: Look) -> BoxFuture<'_, Result<(), AuditFault>> {
         Box::pin(async move {
             let at = Timestamp::from_date(clock::now()).map_err(|_| AuditFault::Unavailable)?;
-            let read = AuditRead { by: look.by.to_owned(), what: look.what.to_owned(), request: Some(look.request) };
+            let read = AuditRead { by: look.by.to_owned(), what: look.what.to_owned(), request: look.request };
             let event = AccessEvent { id: clock::event_id(), at, body: EventBody::AuditRead(read) };
             self.journal.record(vec![Entry::from(event)]).await.map(drop).map_err(|error| {
                 tracing::error!(%error, "a look at the audit was not recorded, so it was refused");

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use crate::config::{self, Config};
 use crate::decide::{self, label};
+use crate::explain;
+use crate::replay;
 use crate::rules::Rules;
 use crate::selftest;
 use journal::JournalCommand;
@@ -43,6 +45,10 @@ enum Command {
     Decide(Box<decide::Arguments>),
     /// Print a resource or Bundle with the labels that the gateway adds before it decides.
     Label(label::Arguments),
+    /// Ask the gateway that runs what each of its stages says of a token and a request. The look is recorded.
+    Explain(Box<explain::command::Arguments>),
+    /// Decide every recorded access again by other rules, and print what differs as lines of JSON. The look is recorded.
+    Replay(Box<replay::command::Arguments>),
     /// Copy the journal, or go on from a copy.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -97,6 +103,14 @@ pub fn run(
                 Err(_) => ExitCode::from(FAILED),
             },
             Err(fault) => say(errors, &format_args!("{fault}\n"), USAGE),
+        },
+        Command::Explain(arguments) => match explain::command::explain(&arguments) {
+            Ok(text) => say(out, &text, 0),
+            Err(fault) => say(errors, &format_args!("{fault}\n"), if fault.is_usage() { USAGE } else { FAILED }),
+        },
+        Command::Replay(arguments) => match replay::command::replay(&arguments, out, errors) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => say(errors, &format_args!("{fault}\n"), if fault.is_usage() { USAGE } else { FAILED }),
         },
         Command::Journal(command) => journal::run(&command, out, errors),
         Command::SelfTest(arguments) => match selftest::run(&arguments, out) {

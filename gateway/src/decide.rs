@@ -5,7 +5,7 @@
 
 mod context;
 pub mod label;
-mod policy_file;
+pub(crate) mod policy_file;
 mod row;
 mod world;
 

@@ -10,6 +10,7 @@ mod paging;
 mod plan;
 mod trim;
 mod window;
+mod witness;
 
 pub use bundle::SearchAnswer;
 pub(crate) use gateway_core::decide::Ruling;
@@ -22,6 +23,7 @@ pub use paging::{Bounds, PagePlan};
 pub use plan::{Around, Links, Part, Parts, SearchPlan};
 pub(crate) use trim::trimmed;
 pub use window::{BREAK_GLASS_GRANTED, NotRecordable, WRITE_UNKNOWN, Window};
+pub use witness::{Ruled, Witness};
 
 use std::sync::Arc;
 

@@ -19,6 +19,7 @@ use crate::glass::Glass;
 use crate::problem::Problem;
 use crate::record::Recorder;
 use crate::rules::InForce;
+use crate::shadow::Shadow;
 use crate::telemetry::Metrics;
 use crate::turns::Turns;
 
@@ -62,6 +63,8 @@ pub struct Shared {
     pub at_work: Arc<Semaphore>,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// Decides by the shadow policy, apart from every request.
+    pub shadow: Shadow,
     /// Conditional writes wait here for one another.
     pub turns: Turns,
 }

@@ -11,7 +11,6 @@ use gateway_core::interaction::{Chain, Handling, KnownParams, Param, SearchQuery
 use gateway_core::json::Doc;
 use gateway_core::resource_type::ResourceType;
 
-use crate::clock;
 use crate::filter::{Judge, PagePlan, SearchPlan};
 use crate::gate::Gate;
 use crate::problem::Problem;
@@ -108,7 +107,7 @@ async fn step(
     rtype: ResourceType,
     inner: &Param,
 ) -> Result<Vec<Found>, Problem> {
-    let allowed = asked.rules.organisation.decide(judge.caller(), "search-type", Some(rtype.as_str()), clock::now());
+    let allowed = asked.rules.organisation(judge.caller(), "search-type", Some(rtype.as_str()));
     allowed.map_err(|_| refused(rtype))?;
     let permit = decide_interaction(judge.caller(), Action::Search, rtype).map_err(|_| refused(rtype))?;
     let query = SearchQuery::from_params(vec![inner.clone()]);

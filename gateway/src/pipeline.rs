@@ -18,6 +18,7 @@ use evidence::ids::EventId;
 use futures_util::future::LocalBoxFuture;
 use gateway_core::caller::Caller;
 use gateway_core::interaction::{Interaction, Preferences, Refusal};
+use gateway_core::operations::{self, Reach};
 
 use crate::accept::{Incoming, public_document};
 use crate::batch::{Entry, Request, batch, carried_out, requests};
@@ -77,6 +78,26 @@ async fn authenticate(gate: &Gate, rules: &Rules, incoming: &Incoming) -> Result
     let narrow = incoming.header(&gate.shared.purpose_header)?;
     let authorization = incoming.header("authorization")?;
     Ok(gate.shared.authenticator.authenticate(&rules.clients, authorization, narrow, clock::now()).await?)
+}
+
+/// Looks as a request would, for an explanation: what comes of it is neither recorded nor answered, and must not leave.
+///
+/// # Errors
+/// As a request; what changes is not carried out.
+pub(crate) async fn look(
+    gate: &Gate,
+    rules: &Arc<Rules>,
+    asked: &Asked,
+    interaction: Interaction,
+) -> Result<Outcome, Problem> {
+    let grants = matches!(&interaction, Interaction::Operation { level, name, .. }
+        if operations::served(name, level).is_some_and(|row| row.reach == Reach::Grant));
+    if interaction.is_write() || grants {
+        return Err(Problem::Uninterpretable(Refusal::NotServed("a change in an explanation")));
+    }
+    let access = Access { id: clock::event_id(), trace_id: None, can_stream: true };
+    let head = Head::default();
+    in_time(gate, false, Box::pin(serve(gate, rules, &access, asked, &head, interaction, Bytes::new()))).await
 }
 
 /// Policy and scope first, which look at no data; then the interaction's own verb.
@@ -200,7 +221,7 @@ async fn in_transaction(
 /// What the organisation allows at all (ADR 0009).
 fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Result<(), Problem> {
     let rtype = interaction.resource_type().map(|rtype| rtype.as_str());
-    rules.organisation.decide(&asked.caller, interaction.code(), rtype, clock::now()).map_err(|refusal| {
+    rules.organisation(&asked.caller, interaction.code(), rtype).map_err(|refusal| {
         tracing::info!(policies = ?refusal.policies, "refused by organisational policy");
         Problem::Refused {
             rule: "organisation-policy",
@@ -211,7 +232,7 @@ fn organisation(rules: &Rules, asked: &Asked, interaction: &Interaction) -> Resu
 
 fn judge(gate: &Gate, rules: &Rules, asked: &Asked) -> Judge {
     let (facts, policy, caller) = (gate.shared.facts.clone(), rules.policy.clone(), asked.caller.clone());
-    Judge::new(facts, policy, caller, clock::now()).lending(asked.lent.clone())
+    Judge::new(facts, policy, caller, clock::now()).lending(asked.lent.clone()).seen_by(rules.witness.clone())
 }
 
 /// What the organisation allows of an interaction that brings resources of many types: it is asked of each type.

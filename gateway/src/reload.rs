@@ -21,7 +21,7 @@ use crate::server::event;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The sections that take effect at once; all others do so at the next start.
-const RELOADED: [&str; 6] = ["break_glass", "client", "consent", "policy", "redaction", "roles"];
+const RELOADED: [&str; 7] = ["break_glass", "client", "consent", "policy", "redaction", "roles", "shadow"];
 
 /// Why changed files are not put in force.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +59,16 @@ type Print = [u8; 32];
 /// What is named by the configuration file.
 #[derive(Clone)]
 struct Watched {
-    policies: Option<PathBuf>,
-    label_sets: Option<PathBuf>,
+    policies: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 impl Watched {
     fn of(config: &Config) -> Self {
-        Self { policies: config.organisation.dir.clone(), label_sets: config.organisation.label_sets.clone() }
+        let shadow = config.shadow.as_ref();
+        let policies = [&config.organisation.dir].into_iter().chain(shadow.map(|shadow| &shadow.cedar_dir));
+        let files = [&config.organisation.label_sets].into_iter().chain(shadow.map(|shadow| &shadow.policy_file));
+        Self { policies: policies.flatten().cloned().collect(), files: files.flatten().cloned().collect() }
     }
 }
 
@@ -124,17 +127,21 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || propose(&file, &running));
         let (rules, watched) = read.await.map_err(|_| ReloadFault::Stopping)??;
         self.watched = watched;
-        let previous = self.shared.rules.now().digest;
-        if rules.digest == previous {
+        let running = self.shared.rules.now();
+        if !rules.differ(&running) {
             return Ok(false);
         }
-        let change = PolicyChange { policy_digest: rules.digest, previous: Some(previous), by: None };
-        let entries = event(EventBody::PolicyChange(change)).into_iter().collect();
-        // INVARIANT: durable before the first decision under the new rules. CRASH: between the two the record says more
-        // than was done; the next start says what it runs on.
-        self.shared.recorder.journal().record(entries).await.map_err(ReloadFault::Record)?;
-        self.shared.rules.replace(rules);
-        self.shared.metrics.events("policy-change", 1);
+        let previous = running.digest;
+        // A shadow alone decides nothing that is on record.
+        if rules.digest != previous {
+            let change = PolicyChange { policy_digest: rules.digest, previous: Some(previous), by: None };
+            let entries = event(EventBody::PolicyChange(change)).into_iter().collect();
+            // INVARIANT: durable before the first decision under the new rules. CRASH: between the two the record says
+            // more than was done; the next start says what it runs on.
+            self.shared.recorder.journal().record(entries).await.map_err(ReloadFault::Record)?;
+            self.shared.metrics.events("policy-change", 1);
+        }
+        self.shared.rules.replace(self.shared.shadow.beside(rules));
         self.shared.metrics.reload(true);
         Ok(true)
     }
@@ -174,7 +181,7 @@ fn print(file: &Path, watched: &Watched) -> Print {
         hasher.update(held.unwrap_or_default());
     };
     part(file);
-    watched.label_sets.iter().for_each(|path| part(path));
+    watched.files.iter().for_each(|path| part(path));
     let entries = watched.policies.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
     let mut policies: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     policies.retain(|path| path.extension().is_some_and(|extension| extension == "cedar"));

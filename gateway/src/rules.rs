@@ -7,14 +7,18 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use evidence::ids::Hash;
+use gateway_core::caller::Caller;
 use gateway_core::labels::LabelSets;
 use gateway_core::policy::{Policy, PolicyError};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::ClientTable;
+use crate::clock;
 use crate::config::{Config, GlassConfig};
-use crate::organisation::{OrganisationPolicy, PolicyFault};
+use crate::filter::Witness;
+use crate::organisation::{OrganisationPolicy, PolicyFault, Refusal};
 use crate::probe;
+use crate::shadow::Second;
 
 /// Most bytes of the file of label sets.
 const MAX_LABEL_SETS: u64 = 64 << 20;
@@ -24,13 +28,17 @@ pub struct Rules {
     /// What Consents are decided under: settings, redactions, label sets, roles.
     pub policy: Arc<Policy>,
     /// What the organisation allows at all.
-    pub organisation: OrganisationPolicy,
+    pub organisation: Arc<OrganisationPolicy>,
     /// What verified clients stand for.
-    pub clients: ClientTable,
+    pub clients: Arc<ClientTable>,
     /// Who may break the glass, and how.
     pub glass: GlassConfig,
     /// Equal digests decide equally.
     pub digest: Hash,
+    /// The shadow: rules that decide beside these, without an effect.
+    pub second: Option<Arc<Second>>,
+    /// Who is told of each decision by these rules.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Rules that cannot be put in force; each says the key and the cure.
@@ -50,6 +58,17 @@ pub enum RulesFault {
     /// Consent settings, redactions or roles.
     #[error("consent: {0}")]
     Policy(#[from] PolicyError),
+    /// The shadow's organisational policy.
+    #[error("shadow.cedar_dir: {0}; correct the policy, or remove the key")]
+    ShadowOrganisation(PolicyFault),
+    /// The shadow's settings.
+    #[error("shadow.policy_file: {0}; correct the file, or remove the key")]
+    ShadowPolicy(String),
+    /// The shadow would need other facts than those that are gathered.
+    #[error(
+        "shadow.policy_file: consent.patient_links is not as in [consent], by which facts are gathered; write the same there"
+    )]
+    ShadowLinks,
     /// They would not enforce.
     #[error("the enforcement probe failed: a denied resource was permitted; keep the settings that were in force")]
     Probe,
@@ -68,7 +87,48 @@ impl Rules {
         let clients = ClientTable::new(config.auth.clients.clone());
         let glass = config.glass.clone();
         let digest = digest(&policy, &organisation, &clients, &glass);
-        Ok(Self { policy: Arc::new(policy), organisation, clients, glass, digest })
+        let (policy, organisation) = (Arc::new(policy), Arc::new(organisation));
+        let second = config.shadow.as_ref().map(|shadow| Second::load(shadow, &policy, &organisation)).transpose()?;
+        let (clients, second) = (Arc::new(clients), second.map(Arc::new));
+        Ok(Self { policy, organisation, clients, glass, digest, second, witness: None })
+    }
+
+    /// The same rules, with another in the place of who is told of their decisions.
+    #[must_use]
+    pub fn seen_by(&self, witness: Arc<dyn Witness>) -> Self {
+        Self {
+            policy: Arc::clone(&self.policy),
+            organisation: Arc::clone(&self.organisation),
+            clients: Arc::clone(&self.clients),
+            glass: self.glass.clone(),
+            digest: self.digest,
+            second: self.second.clone(),
+            witness: Some(witness),
+        }
+    }
+
+    /// What the organisation's policy says of an interaction, by its FHIR code, on a type.
+    ///
+    /// # Errors
+    /// It refuses, by these policies.
+    pub fn organisation(
+        &self,
+        caller: &Arc<Caller>,
+        interaction: &'static str,
+        resource_type: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let now = clock::now();
+        let decided = self.organisation.decide(caller, interaction, resource_type, now);
+        if let Some(witness) = &self.witness {
+            witness.organisation(caller, (interaction, resource_type), now, decided.is_ok());
+        }
+        decided
+    }
+
+    /// Whether these decide otherwise than others, or their shadow does.
+    pub(crate) fn differ(&self, other: &Self) -> bool {
+        let second = |rules: &Self| rules.second.as_ref().map(|second| second.digest());
+        self.digest != other.digest || second(self) != second(other)
     }
 }
 

@@ -7,7 +7,7 @@
 )]
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde_json::Value;
 
@@ -50,9 +50,21 @@ impl Audit for Journal {
     }
 }
 
+/// Counts how often it was asked.
+#[derive(Default)]
+struct Explained(AtomicU32);
+
+impl Explain for Explained {
+    fn explain<'a>(&'a self, _ask: &'a Ask) -> LocalBoxFuture<'a, Explanation> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Explanation::default() })
+    }
+}
+
 struct Port {
     address: SocketAddr,
     journal: Arc<Journal>,
+    explained: Arc<Explained>,
     healthy: Arc<AtomicBool>,
 }
 
@@ -72,11 +84,13 @@ impl Port {
         let audit: Arc<dyn Audit> = Arc::<Journal>::clone(&journal);
         let metrics = Arc::new(Metrics::new(None).unwrap());
         metrics.redactions(3);
-        let admin = Admin::new(checks, metrics, audit, token.as_ref());
+        let explained = Arc::new(Explained::default());
+        let explainer: Arc<dyn Explain> = Arc::<Explained>::clone(&explained);
+        let admin = Admin::new(checks, metrics, audit, token.as_ref()).explained_by(explainer);
         assert!(!format!("{admin:?}").contains(TOKEN));
         let (server, address) = serve(admin, "127.0.0.1:0".parse().unwrap()).unwrap();
         actix_web::rt::spawn(server);
-        Self { address, journal, healthy }
+        Self { address, journal, explained, healthy }
     }
 
     async fn ask(&self, path: &str, authorization: Option<&str>) -> (u16, String, reqwest::header::HeaderMap) {
@@ -139,7 +153,7 @@ async fn openings_need_the_token_and_every_look_is_recorded_first() {
     let bearer = format!("Bearer {TOKEN}");
     let (status, body, _) = port.ask(&path, Some(&bearer)).await;
     assert_eq!((status, body.as_str()), (200, "{\"tenant\":\"hospital\",\"openings\":[{\"event\":{\"v\":1.0}}]}"));
-    let look = Look { by: "admin-token", what: "openings", request: KNOWN.parse().unwrap() };
+    let look = Look { by: "admin-token", what: "openings", request: Some(KNOWN.parse().unwrap()) };
     assert_eq!(*port.journal.looks.lock().unwrap(), [look]);
 
     let (status, body, _) = port.ask("/v1/openings/018f4f3e-7c1a-7b3d-8a2e-000000000000", Some(&bearer)).await;
@@ -152,6 +166,40 @@ async fn openings_need_the_token_and_every_look_is_recorded_first() {
     let (status, body, _) = port.ask(&path, Some(&bearer)).await;
     assert_eq!(status, 503);
     assert!(!body.contains("event"), "what cannot be recorded is not shown: {body}");
+}
+
+#[actix_web::test]
+async fn explanations_need_the_token_and_are_recorded_first() {
+    let port = Port::open(Some(TOKEN));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |path: &str, token: &str, body: &str| {
+        let request = client.post(format!("http://{}{path}", port.address)).bearer_auth(token);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let ask = r#"{"token": "header.claims.signature", "method": "GET", "url": "Observation/x"}"#;
+    for path in ["/v1/explain", "/v1/replays"] {
+        assert_eq!(post(path, "another", ask).await.0, 401, "{path}");
+    }
+    for malformed in ["", "{", r#"{"token": "header.claims.signature"}"#, &ask.replace("url", "uri")] {
+        let (status, body) = post("/v1/explain", TOKEN, malformed).await;
+        assert_eq!(status, 400, "{malformed}");
+        assert!(!body.contains("signature"), "{body}");
+    }
+    assert!(port.journal.looks.lock().unwrap().is_empty());
+    assert_eq!(port.explained.0.load(Ordering::SeqCst), 0);
+
+    assert_eq!(post("/v1/explain", TOKEN, ask).await.0, 200);
+    assert_eq!(post("/v1/replays", TOKEN, "").await.0, 204);
+    let look = |what| Look { by: "admin-token", what, request: None };
+    assert_eq!(*port.journal.looks.lock().unwrap(), [look("explain"), look("replay")]);
+    assert_eq!(port.explained.0.load(Ordering::SeqCst), 1);
+
+    port.journal.full.store(true, Ordering::SeqCst);
+    for path in ["/v1/explain", "/v1/replays"] {
+        assert_eq!(post(path, TOKEN, ask).await.0, 503, "{path}");
+    }
+    assert_eq!(port.explained.0.load(Ordering::SeqCst), 1, "what cannot be recorded is not explained");
 }
 
 #[actix_web::test]

@@ -43,6 +43,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if let Some(file) = &config.organisation.label_sets {
         readable("policy.label_sets_file", file, findings);
     }
+    if let Some(shadow) = &config.shadow {
+        if let Some(file) = &shadow.policy_file {
+            readable("shadow.policy_file", file, findings);
+        }
+        if let Some(Err(error)) = shadow.cedar_dir.as_ref().map(std::fs::read_dir) {
+            let fault = format!("the folder cannot be read ({})", error.kind());
+            findings.fault("shadow.cedar_dir", fault, "name a readable folder");
+        }
+    }
     if let Some(token) = &config.admin.token {
         secret("admin.token", token, findings);
         if token.read().is_ok_and(|token| token.expose_secret().len() < MIN_ADMIN_TOKEN) {

@@ -57,6 +57,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Organisational policy.
     pub organisation: OrganisationConfig,
+    /// A second policy beside.
+    pub shadow: Option<ShadowConfig>,
     /// The durable record.
     pub journal: JournalConfig,
     /// The audit sidecar.
@@ -310,6 +312,15 @@ pub struct OrganisationConfig {
     pub dir: Option<PathBuf>,
     /// The operator's label sets.
     pub label_sets: Option<PathBuf>,
+}
+
+/// `[shadow]`; one of the two is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowConfig {
+    /// Settings, redactions, roles and label sets; `None`: those in force.
+    pub policy_file: Option<PathBuf>,
+    /// Organisational policies; `None`: those in force.
+    pub cedar_dir: Option<PathBuf>,
 }
 
 /// `[journal]`

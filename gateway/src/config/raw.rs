@@ -38,6 +38,9 @@ pub(super) struct Raw {
     pub(super) client: Option<Vec<RawClient>>,
     /// Organisational policy, asked before any Consent.
     pub(super) policy: Option<RawPolicy>,
+    /// A second policy that decides beside the one in force, without an effect: what it would decide differently is counted
+    /// and logged. Changes take effect at once.
+    pub(super) shadow: Option<RawShadow>,
     /// The durable record of every access.
     #[schemars(required)]
     pub(super) journal: Option<RawJournal>,
@@ -310,6 +313,18 @@ pub(super) struct RawPolicy {
     pub(super) cedar_dir: Option<String>,
     /// JSON file of label sets: which clinical codes carry which sensitivity. Read again when it changes.
     pub(super) label_sets_file: Option<String>,
+}
+
+/// `[shadow]`: one key at least.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShadow {
+    /// File with the `[consent]`, `[[redaction]]`, `[roles]` and `label_sets` of the second policy, as `decide --policy` takes
+    /// it; without it: those in force. Read again when it changes.
+    pub(super) policy_file: Option<String>,
+    /// Folder of the second policy's organisational policies, as `policy.cedar_dir`; without it: those in force. Read again
+    /// when they change.
+    pub(super) cedar_dir: Option<String>,
 }
 
 /// `[journal]`

@@ -72,6 +72,16 @@ fn the_example_is_valid_and_names_every_key() {
     assert!(missing.is_empty(), "config.example.toml does not name {missing:?}");
 }
 
+#[test]
+fn a_shadow_names_what_differs() {
+    let with = |more: &str| parse(&format!("{LEAST}{more}"));
+    assert_eq!(with("").unwrap().shadow, None);
+    assert_eq!(keys(with("[shadow]")), ["shadow.policy_file"]);
+    assert_eq!(keys(with("[shadow]\npolicy = \"x\"")), ["shadow.policy", "shadow.policy_file"]);
+    let shadow = with("[shadow]\ncedar_dir = \"/etc/other\"").unwrap().shadow.unwrap();
+    assert_eq!((shadow.policy_file, shadow.cedar_dir), (None, Some("/etc/other".into())));
+}
+
 /// The example shows the defaults: what it sets equals what is set when it says nothing.
 #[test]
 fn the_example_shows_the_defaults() {

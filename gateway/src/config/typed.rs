@@ -16,13 +16,13 @@ use url::Url;
 use super::problem::Findings;
 use super::raw::{
     Raw, RawAdmin, RawAuditEvent, RawAuditEventMode, RawConsentSource, RawFhirVersion, RawJournal, RawLimits,
-    RawLogFormat, RawPeer, RawServer, RawSidecar, RawTelemetry, RawTls, RawUpstream,
+    RawLogFormat, RawPeer, RawServer, RawShadow, RawSidecar, RawTelemetry, RawTls, RawUpstream,
 };
 use super::section::{Fault, Section, above_zero, base_url, file_path, not_empty, socket_address};
 use super::{
     AdminConfig, AuditEventMode, Config, ConsentSourceConfig, FhirVersion, JournalConfig, Limits, LogFormat,
-    OrganisationConfig, PeerConfig, ServerConfig, SidecarAddress, SidecarConfig, TelemetryConfig, TlsFiles,
-    UpstreamConfig, glass, settings, typed_auth,
+    OrganisationConfig, PeerConfig, ServerConfig, ShadowConfig, SidecarAddress, SidecarConfig, TelemetryConfig,
+    TlsFiles, UpstreamConfig, glass, settings, typed_auth,
 };
 
 const KIB: u32 = 1 << 10;
@@ -66,6 +66,7 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
     let policy = raw.policy.unwrap_or_default();
     let dir = root.below("policy").optional("cedar_dir", policy.cedar_dir.as_deref(), file_path);
     let label_sets = root.below("policy").optional("label_sets_file", policy.label_sets_file.as_deref(), file_path);
+    let shadow = raw.shadow.map(|raw| shadow(&raw, &mut root.below("shadow")));
     let journal = root.present("journal", raw.journal).and_then(|raw| journal(&raw, &mut root.below("journal")));
     let sidecar = root.present("sidecar", raw.sidecar).and_then(|raw| sidecar(&raw, &mut root.below("sidecar")));
     let admin = root.present("admin", raw.admin).and_then(|raw| admin(&raw, &mut root.below("admin")));
@@ -90,6 +91,10 @@ pub(super) fn config(value: Value, digest: [u8; 32], findings: &mut Findings) ->
         glass: glass?,
         auth: auth?,
         organisation: OrganisationConfig { dir: dir?, label_sets: label_sets? },
+        shadow: match shadow {
+            None => None,
+            Some(shadow) => Some(shadow?),
+        },
         journal: journal?,
         sidecar: sidecar?,
         audit_event: audit_event?,
@@ -288,6 +293,17 @@ fn audit_event(
             none.then_some(AuditEventMode::Journal)
         }
     }
+}
+
+fn shadow(raw: &RawShadow, section: &mut Section<'_>) -> Option<ShadowConfig> {
+    let policy_file = section.optional("policy_file", raw.policy_file.as_deref(), file_path);
+    let cedar_dir = section.optional("cedar_dir", raw.cedar_dir.as_deref(), file_path);
+    if raw.policy_file.is_none() && raw.cedar_dir.is_none() {
+        let cure = "write `policy_file` or `cedar_dir`, or remove `[shadow]`";
+        section.fault("policy_file", "without a key the shadow is the policy in force", cure);
+        return None;
+    }
+    Some(ShadowConfig { policy_file: policy_file?, cedar_dir: cedar_dir? })
 }
 
 fn journal(raw: &RawJournal, section: &mut Section<'_>) -> Option<JournalConfig> {

@@ -23,7 +23,7 @@ const TABLES: [&str; 4] = ["consent", "redaction", "roles", "label_sets"];
 
 /// A policy that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PolicyFileFault {
+pub(crate) enum PolicyFileFault {
     #[error("it cannot be read ({0})")]
     Unreadable(std::io::ErrorKind),
     #[error("it is neither TOML nor JSON: {0}")]
@@ -36,13 +36,26 @@ pub(super) enum PolicyFileFault {
 
 /// Reads the policy; without a file, the defaults.
 pub(super) fn read(file: Option<&Path>) -> Result<Policy, PolicyFileFault> {
-    let policy = match file {
+    policy(file, |_| {})
+}
+
+/// Reads the policy for a gateway whose two bases are those of `settings`: they are not the file's to say.
+pub(crate) fn read_as(file: &Path, settings: &ConsentSettings) -> Result<Policy, PolicyFileFault> {
+    policy(Some(file), |own| {
+        own.public_base.clone_from(&settings.public_base);
+        own.upstream_base.clone_from(&settings.upstream_base);
+    })
+}
+
+fn policy(file: Option<&Path>, adapt: impl FnOnce(&mut ConsentSettings)) -> Result<Policy, PolicyFileFault> {
+    let mut policy = match file {
         Some(file) => {
             let text = std::fs::read_to_string(file).map_err(|error| PolicyFileFault::Unreadable(error.kind()))?;
             serde_json::from_value(in_tables(parse(&text)?))?
         }
         None => PolicyFile::default(),
     };
+    adapt(&mut policy.consent);
     let sets = match policy.label_sets {
         Some(sets) => sets,
         None => LabelSets::shipped().clone(),

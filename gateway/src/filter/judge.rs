@@ -20,6 +20,7 @@ use gateway_core::scope::ScopeGrant;
 use gateway_core::search_match::Image;
 use time::OffsetDateTime;
 
+use super::witness::{Ruled, Witness};
 use crate::gather::Facts;
 use crate::gather::versions::Lineage;
 use crate::glass::{Lent, Moment};
@@ -37,6 +38,8 @@ pub struct Judge {
     lent: Lent,
     /// What a transaction is about to make, by the names that it has until then.
     made: Arc<BTreeMap<String, ResourceFacts>>,
+    /// Who is told of each decision.
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// A resource that stands for a decision.
@@ -91,7 +94,7 @@ pub(crate) struct Withheld {
 impl Judge {
     /// A judge for this caller at this time.
     pub fn new(facts: Arc<Facts>, policy: Arc<Policy>, caller: Arc<Caller>, now: OffsetDateTime) -> Self {
-        Self { facts, policy, caller, now, lent: Lent::default(), made: Arc::default() }
+        Self { facts, policy, caller, now, lent: Lent::default(), made: Arc::default(), witness: None }
     }
 
     /// The same judge, for a caller who holds these grants. One that ends meanwhile counts no more.
@@ -100,13 +103,19 @@ impl Judge {
         Self { lent, ..self }
     }
 
+    /// The same judge, whose every decision somebody is told of.
+    #[must_use]
+    pub fn seen_by(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
+    }
+
     /// The same judge, for whom these resources are there.
     pub(crate) fn with_made(self, made: Arc<BTreeMap<String, ResourceFacts>>) -> Self {
         Self { made, ..self }
     }
 
     /// Whose answers these are.
-    pub(crate) fn caller(&self) -> &Caller {
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
         &self.caller
     }
 
@@ -193,7 +202,19 @@ impl Judge {
             clippy::redundant_closure_for_method_calls,
             reason = "the method is of one lifetime of the session only"
         )]
-        self.rule_on(questions, |session, action, facts| session.decide(action, facts)).await
+        self.rule_on(questions, None, |session, action, facts| session.decide(action, facts)).await
+    }
+
+    /// Decides on stored resources by their names (`Type/id`); what is not there has no ruling.
+    pub(crate) async fn decide_named(
+        &self,
+        names: &BTreeSet<String>,
+        action: Action,
+    ) -> Result<Vec<(ResourceFacts, Ruling)>, Problem> {
+        let found = self.targets(names).await?;
+        let questions: Vec<_> = found.values().map(|facts| (facts, action)).collect();
+        let rulings = self.decide_all(&questions).await?;
+        Ok(found.into_values().zip(rulings).collect())
     }
 
     /// Whether an action is refused by what the caller brings along, whatever is stored.
@@ -232,7 +253,8 @@ impl Judge {
         self.facts.consents.of(&named).await?;
         let found = self.targets(names).await?;
         let questions: Vec<_> = found.values().map(|facts| (facts, Action::Read)).collect();
-        let rulings = self.rule_on(&questions, |session, _, facts| session.decide_reference(reach, facts)).await?;
+        let rulings =
+            self.rule_on(&questions, Some(reach), |session, _, facts| session.decide_reference(reach, facts)).await?;
         let hidden: Vec<Ruling> = rulings.into_iter().filter(|ruling| !ruling.permits()).collect();
         Ok(if found.len() == names.len() && hidden.is_empty() { Ok(()) } else { Err(hidden) })
     }
@@ -240,6 +262,7 @@ impl Judge {
     async fn rule_on(
         &self,
         questions: &[(&ResourceFacts, Action)],
+        reach: Option<ScopeGrant>,
         decide: impl Fn(&Session<'_>, Action, &ResourceFacts) -> Decision,
     ) -> Result<Vec<Ruling>, Problem> {
         let others = self.others(questions).await?;
@@ -265,7 +288,12 @@ impl Judge {
             }
             ruling
         };
-        Ok(resolved.into_iter().map(timed).collect())
+        let rulings: Vec<Ruling> = resolved.into_iter().map(timed).collect();
+        if let Some(witness) = &self.witness {
+            let (caller, others, facts) = (&self.caller, &others, &facts);
+            witness.ruled(&Ruled { caller, now: self.now, questions, others, facts, reach }, &rulings);
+        }
+        Ok(rulings)
     }
 
     /// The facts of the resources that ownership hangs on.
@@ -292,7 +320,7 @@ impl Judge {
     }
 
     /// The facts of stored resources that are decided on too.
-    async fn targets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
+    pub(crate) async fn targets(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, ResourceFacts>, Problem> {
         let noted = |resource: Value<'_>, facts: &mut ResourceFacts| {
             self.match_filters(resource, Image::Stored, facts);
         };
@@ -321,7 +349,10 @@ impl Judge {
             let rule = rule.map_or(RuleName::RedactionRule, |reason| reason.rule);
             (path, rule)
         });
-        let removed = removed.collect();
+        let removed: Vec<(String, RuleName)> = removed.collect();
+        if let Some(witness) = &self.witness {
+            witness.cut(&subject.facts, &removed);
+        }
         Ok(Judged::Shown(Box::new(Shown {
             bytes,
             owners: ruling.owners,

@@ -10,6 +10,7 @@
 //! gapless per source and epoch; a record is never changed. What the log has acknowledged is a prefix of the records,
 //! and the batch after it, planned durably, is on its way ([`Dispatch`]).
 
+mod archive;
 mod copy;
 mod dispatch;
 mod entry;
@@ -30,6 +31,7 @@ use evidence::ids::{Commitment, Epoch, EventId, SourceId, TenantId};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+pub use archive::Archive;
 pub use copy::{CopyError, NewEpoch, back_up, new_epoch, restore};
 pub use dispatch::{Batch, Dispatch, MAX_DISPATCH, Receipt};
 pub use entry::{Entry, MAX_BATCH};

@@ -66,6 +66,25 @@ pub(super) fn of_request(
     keys: &Preparer,
     request: EventId,
 ) -> Result<Vec<Opening>, JournalError> {
+    each_of_request(connection, numbering, keys, request).map(|opened| opened.into_iter().collect())?
+}
+
+/// The same, with nothing in the place of a record whose key was erased.
+pub(super) fn left_of_request(
+    connection: &Connection,
+    numbering: &Numbering,
+    keys: &Preparer,
+    request: EventId,
+) -> Result<Vec<Option<Opening>>, JournalError> {
+    each_of_request(connection, numbering, keys, request)?.into_iter().map(unless_erased).collect()
+}
+
+fn each_of_request(
+    connection: &Connection,
+    numbering: &Numbering,
+    keys: &Preparer,
+    request: EventId,
+) -> Result<Vec<Result<Opening, JournalError>>, JournalError> {
     let stored = connection
         .prepare_cached(
             "SELECT position, event, patient, wrapped, commitment, payload FROM record
@@ -74,18 +93,16 @@ pub(super) fn of_request(
         .and_then(|mut statement| statement.query_map([request.as_bytes()], Stored::from_row)?.collect())
         .map_err(JournalError::Read)?;
     let stored: Vec<Stored> = stored;
-    stored
-        .into_iter()
-        .map(|stored| {
-            let place = numbering.place(stored.position);
-            let opening = open(connection, keys, place, &stored)?;
-            if opening.event.request() == Some(request) {
-                Ok(opening)
-            } else {
-                Err(JournalError::Altered { sequence: place.sequence, what: "its request" })
-            }
-        })
-        .collect()
+    let opened = |stored: &Stored| {
+        let place = numbering.place(stored.position);
+        let opening = open(connection, keys, place, stored)?;
+        if opening.event.request() == Some(request) {
+            Ok(opening)
+        } else {
+            Err(JournalError::Altered { sequence: place.sequence, what: "its request" })
+        }
+    };
+    Ok(stored.iter().map(opened).collect())
 }
 
 /// Opens at most `most` records after `position`, in order.

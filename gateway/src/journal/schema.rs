@@ -207,7 +207,11 @@ fn make(connection: &mut Connection, tenant: &TenantId, kek: &KeyEncryptionKey) 
     Ok(())
 }
 
-fn identify(connection: &Connection, tenant: &TenantId, kek: &KeyEncryptionKey) -> Result<Numbering, OpenError> {
+pub(super) fn identify(
+    connection: &Connection,
+    tenant: &TenantId,
+    kek: &KeyEncryptionKey,
+) -> Result<Numbering, OpenError> {
     let (source, found, key_check): ([u8; 16], String, [u8; 32]) =
         connection.query_row("SELECT source, tenant, key_check FROM identity", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))

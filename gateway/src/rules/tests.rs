@@ -43,6 +43,25 @@ fn every_part_of_the_rules_shows_in_their_digest() {
     assert_eq!(rules("").unwrap().digest, rules("").unwrap().digest);
 }
 
+/// A shadow shows in no digest of what decides, and has to be one that could be put in force.
+#[test]
+fn a_shadow_is_checked_and_decides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shadow.toml");
+    let with = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        rules(&format!("[shadow]\npolicy_file = {:?}", file.display().to_string()))
+    };
+    let (plain, shadowed) = (rules("").unwrap(), with("no_consent = \"all-normal\"").unwrap());
+    assert_eq!(plain.digest, shadowed.digest);
+    assert!(plain.differ(&shadowed) && !shadowed.differ(&with("no_consent = \"all-normal\"").unwrap()));
+    assert!(shadowed.differ(&with("no_consent = \"basic-normal\"").unwrap()), "a changed shadow is noticed");
+    for text in ["no_consent = \"perhaps\"", "[consent", "unknown = 1", "patient_links = \"follow\""] {
+        let fault = with(text).err().unwrap_or_else(|| panic!("{text} is taken")).to_string();
+        assert!(fault.starts_with("shadow.policy_file: "), "{text}: {fault}");
+    }
+}
+
 #[test]
 fn faulty_label_sets_are_refused_with_their_key() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,6 +28,23 @@ pub enum DecisionOutcome {
     Refuse,
 }
 
+/// How the decision of the shadow policy differs from the one that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShadowResult {
+    /// It does not.
+    Same,
+    /// It denies what is permitted.
+    WouldDeny,
+    /// It permits what is denied.
+    WouldPermit,
+    /// Both permit; it takes out other elements.
+    WouldRedact,
+    /// It was not asked: too many questions wait.
+    Skipped,
+    /// It could not decide.
+    Failed,
+}
+
 /// What the cache of Consent facts did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheResult {
@@ -90,6 +107,19 @@ impl DecisionOutcome {
             Self::Redact => "redact",
             Self::Hide => "hide",
             Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl ShadowResult {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::WouldDeny => "would-deny",
+            Self::WouldPermit => "would-permit",
+            Self::WouldRedact => "would-redact",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
         }
     }
 }

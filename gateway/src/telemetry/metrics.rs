@@ -15,7 +15,7 @@ use prometheus::{
 use super::feed::{self, FeedReading};
 use super::gauges::{Gauges, Row};
 use super::glass::{self, GlassReading};
-use super::measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
+use super::measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone, ShadowResult};
 
 /// Bounds of durations in seconds (OpenTelemetry semantic conventions, `http.server.request.duration`, and finer below).
 const SECONDS: [f64; 16] =
@@ -44,6 +44,7 @@ pub struct Metrics {
     released: IntCounterVec,
     reloads: IntCounterVec,
     glass_claims: IntCounterVec,
+    shadow: IntCounterVec,
     consent_cache: IntCounterVec,
     consent_age: HistogramVec,
     journal: GaugeVec,
@@ -67,6 +68,7 @@ struct Instruments {
     released: Counter<u64>,
     reloads: Counter<u64>,
     glass_claims: Counter<u64>,
+    shadow: Counter<u64>,
     consent_cache: Counter<u64>,
     consent_age: Histogram<f64>,
 }
@@ -123,6 +125,12 @@ impl Metrics {
                 &["result"],
             )?,
             glass_claims: glass_claims(&registry)?,
+            shadow: counter(
+                &registry,
+                "sealgate_shadow_decisions_total",
+                "Decisions of the shadow policy, by how they differ from those in force and by the rule that differs.",
+                &["result", "reason_class"],
+            )?,
             consent_cache: counter(
                 &registry,
                 "sealgate_consent_cache_total",
@@ -239,6 +247,15 @@ impl Metrics {
         }
     }
 
+    /// The shadow policy was compared, or was not; `reason_class` is the name of the rule by which it differs.
+    pub fn shadow(&self, result: ShadowResult, reason_class: &'static str, count: u64) {
+        let result = result.label();
+        self.shadow.with_label_values(&[result, reason_class]).inc_by(count);
+        if let Some(otlp) = &self.otlp {
+            otlp.shadow.add(count, &[KeyValue::new("result", result), KeyValue::new("reason_class", reason_class)]);
+        }
+    }
+
     /// Consent facts were looked up.
     pub fn consent_cache(&self, result: CacheResult) {
         let result = result.label();
@@ -350,6 +367,7 @@ impl Instruments {
             released: meter.u64_counter("sealgate.released").with_unit("By").build(),
             reloads: meter.u64_counter("sealgate.reloads").build(),
             glass_claims: meter.u64_counter("sealgate.break_glass.claims").build(),
+            shadow: meter.u64_counter("sealgate.shadow.decisions").build(),
             consent_cache: meter.u64_counter("sealgate.consent.cache").build(),
             consent_age: seconds("sealgate.consent.age", &AGES),
         }

@@ -40,7 +40,7 @@ use url::Url;
 
 pub use feed::FeedReading;
 pub use glass::GlassReading;
-pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone};
+pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone, ShadowResult};
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};
 pub use traced::Traced;

@@ -232,9 +232,8 @@ impl Writer<'_> {
     }
 
     /// What the organisation allows of what is a part of this write.
-    fn organisation(&self, action: &str, rtype: ResourceType) -> Result<(), Problem> {
-        let organisation = &self.rules.organisation;
-        let allowed = organisation.decide(&self.asked.caller, action, Some(rtype.as_str()), crate::clock::now());
+    fn organisation(&self, action: &'static str, rtype: ResourceType) -> Result<(), Problem> {
+        let allowed = self.rules.organisation(&self.asked.caller, action, Some(rtype.as_str()));
         allowed.map_err(|_| {
             super::refused("organisation-policy", "Your organisation's policy does not allow you this kind of request.")
         })

@@ -117,9 +117,9 @@ limits:
 {{- include "sealgate.toml" (mergeOverwrite (deepCopy .Values.gateway.config) (fromYaml (include "sealgate.gateway.settings" .))) | trim -}}
 {{- end -}}
 
-{{/* What of the gateway's file takes effect at a start only: consent, redaction, roles, break_glass, client and policy are read again while it runs (ADR 0030). */}}
+{{/* What of the gateway's file takes effect at a start only: consent, redaction, roles, break_glass, client, policy and shadow are read again while it runs (ADR 0030). */}}
 {{- define "sealgate.gateway.started" -}}
-{{- include "sealgate.toml" (omit (mergeOverwrite (deepCopy .Values.gateway.config) (fromYaml (include "sealgate.gateway.settings" .))) "consent" "redaction" "roles" "break_glass" "client" "policy") | trim -}}
+{{- include "sealgate.toml" (omit (mergeOverwrite (deepCopy .Values.gateway.config) (fromYaml (include "sealgate.gateway.settings" .))) "consent" "redaction" "roles" "break_glass" "client" "policy" "shadow") | trim -}}
 {{- end -}}
 
 {{- define "sealgate.sidecar.toml" -}}

@@ -14,6 +14,7 @@ mod conditional;
 mod crash;
 mod demo_upstream;
 mod drain;
+mod explain;
 mod faulty;
 mod forwarder;
 mod glass;
@@ -30,7 +31,9 @@ mod paging;
 mod patches;
 mod permitted;
 mod reload;
+mod replay;
 pub mod runner;
+mod shadow;
 pub mod telemetry;
 mod told;
 mod transactions;
@@ -228,6 +231,10 @@ pub fn tests() -> Vec<Test> {
         test!(outages::journal_not_writable, Gateway),
         test!(outages::three_errors_of_a_configuration_are_all_reported, Peers),
         test!(reload::policies_change_without_a_restart, Gateway),
+        test!(explain::what_is_told_is_what_is_done, Gateway),
+        test!(explain::refusals_are_told_by_their_stage, Gateway),
+        test!(replay::other_rules_differ_where_they_must, Gateway),
+        test!(shadow::it_is_counted_and_changes_nothing, Gateway),
         test!(audit_feed::every_access_arrives_once, Gateway),
         test!(audit_feed::the_audit_is_enforced_too, Gateway),
         test!(audit_feed::outages_and_crashes_lose_and_double_nothing, Gateway),
