@@ -156,7 +156,6 @@ export function parseTrust(bytes) {
 
 /** Whether a file looks like a trust file rather than a bundle: only for where to put it, never for what it says. */
 export function looksLikeTrust(name, bytes) {
-  const start = textOf(bytes.subarray(0, 4096)) ?? "";
-  return bytes.length <= MAX_TRUST_BYTES && !start.includes('"records"') && (start.includes('"log_key"') || /trust/i.test(name));
+  if (/\.sealproof\.json$/i.test(name)) return false;
+  return /trust/i.test(name) || (textOf(bytes)?.includes('"log_key"') ?? false);
 }
-

@@ -11,7 +11,7 @@ import { canonical, parseStrict } from "../src/json.js";
 import { checkConsistency, checkInclusion, leafHash } from "../src/merkle.js";
 import { openCheckpoint, openNote, parseKey } from "../src/note.js";
 import { verify } from "../src/verify.js";
-import { blocksOf, files, patched, summary, vectors } from "./vectors.js";
+import { blocksOf, files, logOfOne, patched, summary, vectors } from "./vectors.js";
 
 const { document, verifies, refused } = vectors("bundle");
 const report = (whole) => verify(parseBundle(files(whole).bundle), parseTrust(files(whole).trust), blocksOf(whole));
@@ -37,7 +37,7 @@ test("any one bit of a bundle that is changed is noticed", () => {
   const [pinned, blocks] = [parseTrust(trust), blocksOf(document)];
   let tried = 0;
   // An odd step meets every bit of a byte, and every kind of member.
-  for (let bit = 0; bit < bundle.length * 8; bit += 509) {
+  for (let bit = 0; bit < bundle.length * 8; bit += 199) {
     const changed = Uint8Array.from(bundle);
     changed[bit >> 3] ^= 1 << (bit & 7);
     const before = new TextDecoder().decode(bundle.subarray(0, (bit >> 3) + 1));
@@ -47,7 +47,7 @@ test("any one bit of a bundle that is changed is noticed", () => {
     assert.ok([allowed, "not-verified"].includes(found), `bit ${bit}: ${found}`);
     tried += 1;
   }
-  assert.ok(tried > 1000, `${tried} bits`);
+  assert.ok(tried > 500, `${tried} bits`);
 });
 
 function verdictOf(bytes, trust, blocks) {
@@ -116,6 +116,15 @@ test("events", () => {
       // Refused by the reader of JSON.
     }
     assert.ok(!accepted, why);
+  }
+});
+
+test("an unchanged event that cannot be read is neither verified nor called changed", () => {
+  const stop = { v: 1, kind: "stop", id: "05050505-0505-0505-0505-050505050505", at: "2026-11-22T16:21:00.000Z" };
+  assert.equal(report(logOfOne(stop)).content.verdict, "verified");
+  const unread = [{ ...stop, v: 2 }, { ...stop, kind: "toString" }, { ...stop, kind: "later" }, { ...stop, more: 1 }, { ...stop, at: "2026-11-22" }, "stop", 7, []];
+  for (const event of unread) {
+    assert.deepEqual(summary(report(logOfOne(event))).codes, ["event-version"], JSON.stringify(event));
   }
 });
 
