@@ -3,7 +3,7 @@
 import { hex } from "./bytes.js";
 import { description, element, symbol } from "./dom.js";
 import { canonical } from "./json.js";
-import { NAMES, NOT_VERIFIED, VERIFIED } from "./verdict.js";
+import { CANNOT_CHECK, NAMES, NOT_VERIFIED, VERIFIED } from "./verdict.js";
 import { chainName, counted, kindTitle, lead, moment, rows, ticks } from "./words.js";
 
 /** More records than that are counted, not told one by one. */
@@ -13,40 +13,50 @@ const byId = (id) => document.getElementById(id);
 
 /** Shows a report; `given` says what it is about: the files, whoever confirmed blocks. */
 export function showReport(report, given) {
-  show(report.verdict, lead(report));
-  byId("ticks").replaceChildren(...ticks(report, given.trust.parsed, given.bundle.parsed).map(tick));
+  const all = ticks(report, given.trust.parsed, given.bundle.parsed);
+  const worst = all.flatMap(({ groups }) => groups.flatMap(({ checks }) => checks)).filter(({ verdict }) => verdict === report.verdict);
+  const named = [CANNOT_CHECK, NOT_VERIFIED].includes(report.verdict) ? worst.map(({ text }) => text) : [];
+  show(report.verdict, lead(report), [...new Set(named)]);
+  byId("ticks").replaceChildren(...all.map(tick));
   const told = report.records.filter(({ event }) => event !== null);
   byId("contents").hidden = told.length === 0;
   const rest = told.length - TOLD;
-  byId("records").replaceChildren(...told.slice(0, TOLD).map(record), rest > 0 ? element("p", {}, `And ${counted(rest)} more records, all checked.`) : "");
+  byId("records").replaceChildren(...told.slice(0, TOLD).map(record), rest > 0 ? element("p", {}, `And ${counted(rest)} more records, all of them checked.`) : "");
+  byId("left-out").hidden = told.length === report.records.length;
   byId("trusted").replaceChildren(...believed(given).map((line) => element("li", {}, line)));
   byId("detail").replaceChildren(...detail(report, given));
 }
 
 /** Shows that a file is no proof at all: which is NOT verified, and names why. */
 export function showRefusal(message, given) {
-  show(NOT_VERIFIED, "Do not rely on this file. It is not a proof as it was made, or it was damaged on its way.");
+  show(NOT_VERIFIED, "Do not rely on this file. It is not a proof as it was made, or it was damaged on its way.", []);
   const finding = { code: "bundle", message };
   const check = { verdict: NOT_VERIFIED, text: "The file cannot be read as a proof.", findings: [finding] };
-  byId("ticks").replaceChildren(tick({ title: "The file is a proof", verdict: NOT_VERIFIED, checks: [check] }));
+  byId("ticks").replaceChildren(tick({ title: "The file is a proof", verdict: NOT_VERIFIED, groups: [{ checks: [check] }] }));
   byId("contents").hidden = true;
   byId("trusted").replaceChildren(element("li", {}, "Nothing was asked, and nothing believed."));
   byId("detail").replaceChildren(...filesDetail(given));
 }
 
-function show(verdict, sentence) {
+function show(verdict, sentence, reasons) {
   byId("answer").hidden = false;
   byId("card").className = verdict;
   byId("symbol").replaceChildren(symbol(verdict));
   byId("verdict").textContent = NAMES[verdict];
   byId("verdict").className = verdict;
   byId("lead").textContent = sentence;
+  byId("why").replaceChildren(...reasons.map((reason) => element("li", {}, reason)));
+  byId("why").hidden = reasons.length === 0;
   byId("printed").textContent = `Checked on ${moment(Date.now())} with Sealgate’s page verify.html, on the reader’s own computer.`;
 }
 
-function tick({ title, verdict, checks }) {
+function tick({ title, verdict, groups }) {
   const head = element("div", { class: "tick" }, element("h3", {}, title), element("span", { class: `word ${verdict}` }, NAMES[verdict]));
-  return element("li", { "data-verdict": verdict }, head, element("ul", {}, ...checks.map(line)));
+  const lists = groups.flatMap(({ name, checks }) => [
+    groups.length > 1 && name ? element("h4", {}, name) : null,
+    element("ul", {}, ...checks.map(line)),
+  ]);
+  return element("li", { "data-verdict": verdict }, head, ...lists);
 }
 
 function line({ verdict, text, findings }) {
@@ -67,7 +77,7 @@ function believed({ trust, blocks }) {
   const pinned = [...chains.values()].map(({ chainId }) => chainName(chainId));
   return [
     `Your trust file “${trust.name}”: the key of the log ${origin}${quorum > 0 ? `, ${counted(quorum)} of its witnesses` : ", no witnesses"}${pinned.length > 0 ? `, and the contract on ${pinned.join(" and ")}` : ""}.`,
-    ...blocks.map(({ chainId, number, by }) => `That block ${counted(number)} belongs to ${chainName(chainId)}: ${by}.`),
+    ...blocks.map(({ chainId, number, by }) => `${by}: that block ${counted(number)} belongs to ${chainName(chainId)}.`),
     ...(blocks.length === 0 ? ["Nobody has confirmed a block of a public chain."] : []),
     "This page itself: compare its SHA-256 with the published one, or follow the manual steps on one page with tools of your own.",
   ];
@@ -113,7 +123,8 @@ function recordDetail({ index, content, place, event }, { leaf, salt, event: sta
 }
 
 function anchorDetail({ anchor, header, verdict, covers, pinned, state, times, chain }) {
-  const checks = Object.entries({ covers, pinned, state, times, chain }).map(([name, { verdict }]) => `${name}: ${verdict}`);
+  const made = Object.entries({ covers, pinned, state, times, chain }).filter(([, check]) => check !== null);
+  const checks = made.map(([name, { verdict }]) => `${name}: ${verdict}`);
   return [
     element("h3", {}, `Anchor ${anchor.seq} on chain ${anchor.chainId}`),
     hashed([

@@ -99,7 +99,7 @@ function readerSays({ chainId, blockNumber }) {
   const hash = byId("hash").value.trim().toLowerCase().replace(/^0x/, "");
   if (fromHex(hash, 32) === null) throw new NodeError("A block’s hash has 64 digits from 0 to 9 and a to f");
   if (byId("node").value.trim() !== "") throw new NodeError("Give either addresses or a hash, not both");
-  return { blocks: [{ chainId, number: blockNumber, hash, final: true, by: "you said so" }], notes: ["You have confirmed the block."] };
+  return { blocks: [{ chainId, number: blockNumber, hash, final: true, by: "You yourself" }], notes: ["You have confirmed the block."] };
 }
 
 async function nodesSay(anchors, say, button) {

@@ -2,6 +2,7 @@
 
 import { fromHex, hex, integer, utf8 } from "./bytes.js";
 import { keccak } from "./ethereum.js";
+import { chainName, counted } from "./words.js";
 
 const TIMEOUT_MILLISECONDS = 20_000;
 const HEAD = hex(keccak(utf8("head(bytes32)")).subarray(0, 4));
@@ -37,9 +38,11 @@ export async function askNodes(urls, anchors, depth, fetch = globalThis.fetch) {
       if (answers.some(({ hash }) => hash !== answers[0].hash)) throw new NodeError(`the nodes do not agree on block ${blockNumber} of chain ${chainId}`);
       // Final only where all say so.
       const final = answers.every((answer) => answer.final);
-      blocks.push({ chainId, number: blockNumber, hash: answers[0].hash, final, by: `${answers.length} node${answers.length > 1 ? "s that agree" : ""}` });
-      const { head, at } = answers[0];
-      notes.push(`At block ${at} of chain ${chainId} the contract holds entry ${head.seq} of this log, over ${head.size} records.`);
+      const { hash, head, at } = answers[0];
+      const hosts = answers.map(({ node }) => node).join(", ");
+      const by = answers.length === 1 ? `The node ${hosts}` : `The nodes ${hosts}, which agree`;
+      blocks.push({ chainId, number: blockNumber, hash, final, by });
+      notes.push(`${by}: at block ${counted(at)} of ${chainName(chainId)} the newest seal of this log is ${counted(head.seq)}, over ${counted(head.size)} entries.`);
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
       notes.push(`${error.message}.`);
@@ -70,7 +73,7 @@ async function askNode(url, { chainId, blockNumber, contract, codeHash, logId, s
   if (final && (answer.length !== 128 || head.seq < seq || head.size < size)) {
     throw new NodeError(`${node} contradicts itself: the contract holds an older entry than its block ${blockNumber} proves`);
   }
-  return { hash: hex(bytes(block.hash, node)), final, head, at };
+  return { node, hash: hex(bytes(block.hash, node)), final, head, at };
 }
 
 const number = (value) => `0x${value.toString(16)}`;

@@ -94,9 +94,10 @@ function checkAnchor(anchor, checkpoint, events, trust, blocks) {
   const { header, ...state } = checkState(anchor);
   const covers = checkCovers(anchor, checkpoint);
   const pinned = checkPinned(anchor, trust);
-  const times = header === undefined ? verified : checkTimes(header, events, trust);
+  // Without a proven block, or an event that can be read, there are no times to compare.
+  const times = header === undefined || events.length === 0 ? null : checkTimes(header, events, trust);
   const chain = checkChain(anchor, blocks);
-  return { ...all([covers, pinned, state, times, chain]), anchor, header, covers, pinned, state, times, chain };
+  return { ...all([covers, pinned, state, times, chain].filter((check) => check !== null)), anchor, header, covers, pinned, state, times, chain };
 }
 
 /** The checkpoint's tree is the beginning of the anchored one. */

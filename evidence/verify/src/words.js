@@ -25,26 +25,29 @@ export function lead(report) {
   const subject = many ? `These ${counted(report.records.length)} records are` : "This record is";
   switch (report.verdict) {
     case VERIFIED: {
-      const times = report.anchors.filter(({ verdict }) => verdict === VERIFIED).map(({ header }) => header.time);
-      return `${subject} genuine and unchanged. ${chainName(report.anchors.find(({ verdict }) => verdict === VERIFIED).anchor.chainId).replace(/^./, (first) => first.toUpperCase())} has held the seal over ${many ? "them" : "it"} since ${moment(Math.min(...times))}.`;
+      const good = report.anchors.filter(({ verdict }) => verdict === VERIFIED);
+      const first = good.reduce((one, other) => (other.header.time < one.header.time ? other : one));
+      const seal = `${many ? "Their" : "Its"} seal has stood on ${chainName(first.anchor.chainId)} since ${moment(first.header.time)}`;
+      return `${subject} genuine and unchanged. ${seal}.`;
     }
     case WAITING:
       return `${many ? "The records are" : "The record is"} in the log, and unchanged. The public chain does not hold a final seal over ${many ? "them" : "it"} yet. Ask for a new proof later, or check again.`;
     case CANNOT_CHECK:
-      return "Nothing that was checked is wrong, but something that the answer needs is missing. It is named below.";
+      return "Nothing that was checked is wrong, but something that the answer needs is missing:";
     default:
-      return "Do not rely on this proof. Something in it differs from what was recorded, or from what you trust. It is named below.";
+      return "Do not rely on this proof. It differs from what was recorded, or from what you trust:";
   }
 }
 
 /**
- * The three ticks and their checks: `{title, verdict, checks: [{verdict, text, findings}]}`.
+ * The three ticks and their checks: `{title, verdict, groups: [{name, checks: [{verdict, text, findings}]}]}`. A group has
+ * a name where a tick has several.
  */
 export function ticks(report, trust, bundle) {
   return [
-    { title: "The content is unchanged", ...report.content, checks: contentChecks(report) },
-    { title: "It is in the log", ...report.logged, checks: logChecks(report, trust) },
-    { title: "The log is sealed on a public chain", ...report.anchored, checks: anchorChecks(report, trust, bundle) },
+    { title: "The content is unchanged", ...report.content, groups: [{ checks: contentChecks(report) }] },
+    { title: "It is in the log", ...report.logged, groups: [{ checks: logChecks(report, trust) }] },
+    { title: "The log is sealed on a public chain", ...report.anchored, groups: anchorGroups(report, trust, bundle) },
   ];
 }
 
@@ -85,29 +88,28 @@ function logChecks({ log, records }, { origin, quorum }) {
   return [signature, witnesses, ...places];
 }
 
-function anchorChecks({ anchors, anchored }, { chains }, bundle) {
+function anchorGroups({ anchors, anchored }, { chains }, bundle) {
+  const untrusted = { verdict: CANNOT_CHECK, text: "Your trust file names no chain.", findings: [] };
   if (anchors.length === 0) {
-    return [
-      check(anchored, {
-        [WAITING]: `No seal covers this part of the log yet.${bundle.expectedBy === undefined ? "" : ` One is expected by ${moment(Date.parse(bundle.expectedBy))}.`}`,
-        [CANNOT_CHECK]: chains.size === 0 ? "Your trust file names no chain." : "Without the log’s own signature there is nothing that a seal could cover.",
-      }),
-    ];
+    const expected = bundle.expectedBy === undefined ? "" : ` One is expected by ${moment(Date.parse(bundle.expectedBy))}.`;
+    const without = chains.size === 0 ? untrusted.text : "Without the log’s own signature there is nothing that a seal could cover.";
+    return [{ checks: [check(anchored, { [WAITING]: `No seal covers this part of the log yet.${expected}`, [CANNOT_CHECK]: without })] }];
   }
-  const unnamed = chains.size === 0 ? [{ ...anchored, text: "Your trust file names no chain.", findings: anchored.verdict === CANNOT_CHECK ? anchored.findings : [] }] : [];
-  return [...unnamed.map((line) => ({ ...line, verdict: CANNOT_CHECK })), ...anchors.flatMap((anchor) => sealChecks(anchor, anchors.length > 1))];
+  const seals = anchors.map((anchor) => ({
+    name: `Seal ${counted(anchor.anchor.seq)} on ${chainName(anchor.anchor.chainId)}`,
+    checks: sealChecks(anchor),
+  }));
+  return chains.size === 0 ? [{ checks: [untrusted] }, ...seals] : seals;
 }
 
-/** The five checks of one seal. */
-function sealChecks({ anchor, header, covers, pinned, state, times, chain }, several_) {
-  const block = `block ${counted(anchor.blockNumber)} of ${chainName(anchor.chainId)}`;
-  const time = header === undefined ? "" : `, made on ${moment(header.time)}`;
-  const seal = several_ ? `seal ${counted(anchor.seq)} on ${chainName(anchor.chainId)}` : `seal ${counted(anchor.seq)}`;
-  const Seal = seal.replace("seal", "Seal");
+/** The five checks of one seal, as far as they could be made. */
+function sealChecks({ anchor, header, covers, pinned, state, times, chain }) {
+  const block = `block ${counted(anchor.blockNumber)}`;
+  const time = header === undefined ? "" : `, made on ${moment(header.time)},`;
   return [
     check(covers, {
-      [VERIFIED]: `${Seal} covers this part of the log: the sealed log of ${several(anchor.size, "entry", "entries")} begins with it.`,
-      [NOT_VERIFIED]: `${Seal} does not continue this log: the sealed log is another one.`,
+      [VERIFIED]: `It covers this part of the log: the sealed log of ${several(anchor.size, "entry", "entries")} begins with it.`,
+      [NOT_VERIFIED]: "It does not continue this log: the sealed log is another one.",
     }),
     check(pinned, {
       [VERIFIED]: "It was made for this log in the contract that you trust.",
@@ -115,17 +117,21 @@ function sealChecks({ anchor, header, covers, pinned, state, times, chain }, sev
       [NOT_VERIFIED]: "It was made in another contract, by another program or for another log than you trust.",
     }),
     check(state, {
-      [VERIFIED]: `The proof leads from ${block}${time}, to the seal without a gap.`,
+      [VERIFIED]: `The proof leads from ${block}${time} to the seal without a gap.`,
       [NOT_VERIFIED]: `The proof does not lead from ${block} to the seal.`,
     }),
-    check(times, {
-      [VERIFIED]: "Nothing in the record claims to be younger than its seal.",
-      [NOT_VERIFIED]: "The record claims to be younger than its own seal: its time was not written down truthfully.",
-    }),
+    ...(times === null
+      ? []
+      : [
+          check(times, {
+            [VERIFIED]: "No record claims to be younger than its seal.",
+            [NOT_VERIFIED]: "A record claims to be younger than its own seal: its time was not written down truthfully.",
+          }),
+        ]),
     check(chain, {
       [VERIFIED]: "That block belongs to the chain and can no longer be replaced.",
       [WAITING]: "That block belongs to the chain, but may still be replaced. This settles within minutes to an hour.",
-      [CANNOT_CHECK]: "Nobody whom you trust has confirmed that block yet: see step 3.",
+      [CANNOT_CHECK]: "Nobody whom you trust has confirmed the seal’s block yet: see step 3.",
       [NOT_VERIFIED]: "The chain has another block in that block’s place.",
     }),
   ];

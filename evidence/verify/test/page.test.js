@@ -137,9 +137,7 @@ test("a file dropped on a place is taken for what the place says", async () => {
 
 test("the reader can give the block's hash, and a wrong one is noticed", async () => {
   const page = await opened();
-  const [, , ...rest] = [...made.bundle.anchors];
   const whole = patched(made, [{ op: "remove", path: "/bundle/anchors/1" }]);
-  assert.deepEqual(rest, []);
   await choose(page, whole);
   assert.match(await page.textContent("#block-name"), /24,000,000 of Ethereum/);
   const { hash } = made.blocks[0];
@@ -241,7 +239,7 @@ test("a screen reader is told what everything is, and the verdict when it comes"
     /textbox "Address of a node of the chain"/,
     /textbox "Or the hash of block 24,000,000 of Ethereum"/,
     /status:\s+- heading "NOT verified" \[level=2\]/,
-    /listitem: "?NOT verified: The record at place 17/,
+    /text: "?NOT verified: The record at place 17/,
   ]) {
     assert.match(tree, part);
   }
@@ -263,7 +261,7 @@ test("what a bundle says is never markup, and never runs", async () => {
   // Even a mistake in the page could not write markup, or load anything.
   const walls = await page.evaluate(async () => {
     const tried = (action) => Promise.resolve().then(action).then(() => "went", () => "refused");
-    return [await tried(() => (document.body.innerHTML = "<b>x</b>")), await tried(() => fetch("http://192.0.2.1/")), await tried(() => Function("return 1")())];
+    return [await tried(() => (document.body.innerHTML = "<b>x</b>")), await tried(() => fetch("http://192.0.2.1/")), await tried(() => (document.createElement("script").text = "1"))];
   });
   assert.deepEqual(walls, ["refused", "refused", "refused"]);
   await page.context().close();
