@@ -31,6 +31,21 @@ function bundle(entry, options) {
 /** Where the packages lie is no part of what is built. */
 const anywhere = (script) => script.replaceAll(/^( *\/\/ ).*\/node_modules\//gm, "$1node_modules/");
 
+/** What may be in the page; packages that only build and test it may have the others. */
+const LICENCES = { page: ["MIT"], tools: ["MIT", "Apache-2.0", "ISC", "BSD-2-Clause", "BSD-3-Clause"] };
+
+/** The licences of the packages that are in the page, word for word; another licence than those above ends the build. */
+function licences() {
+  const { packages } = JSON.parse(readFileSync(join(here, "package-lock.json"), "utf8"));
+  const installed = Object.entries(packages).filter(([folder]) => folder !== "");
+  for (const [folder, { license, dev }] of installed) {
+    if (!LICENCES[dev ? "tools" : "page"].includes(license)) throw new Error(`${folder} has the licence ${license}`);
+  }
+  const inside = installed.filter(([, { dev }]) => !dev);
+  const texts = inside.map(([folder, { version }]) => `${folder.replace("node_modules/", "")} ${version}\n\n${readFileSync(join(tools, folder, "LICENSE"), "utf8").trim()}`);
+  return ["Sealgate's own part of this page: Apache-2.0. Packages in it:", ...texts].join("\n\n").replaceAll("--", "- -");
+}
+
 const allowed = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
 function page() {
@@ -49,6 +64,7 @@ function page() {
   ].join("; ");
   return readFileSync(join(here, "src/page.html"), "utf8")
     .replace("{{policy}}", () => policy)
+    .replace("{{licences}}", () => licences())
     .replace("{{style}}", () => style)
     .replace("{{script}}", () => script);
 }
@@ -58,7 +74,7 @@ switch (what) {
     writeFileSync(rest[0], page());
     break;
   case "program":
-    writeFileSync(rest[1], bundle(rest[0], { format: "esm", platform: "node", packages: undefined, external: ["playwright-core"] }));
+    writeFileSync(rest[1], bundle(rest[0], { format: "esm", platform: "node" }));
     break;
   default:
     process.stderr.write("usage: build.mjs TOOLS page FILE | program IN OUT\n");

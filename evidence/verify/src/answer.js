@@ -14,9 +14,7 @@ const byId = (id) => document.getElementById(id);
 /** Shows a report; `given` says what it is about: the files, whoever confirmed blocks. */
 export function showReport(report, given) {
   const all = ticks(report, given.trust.parsed, given.bundle.parsed);
-  const worst = all.flatMap(({ groups }) => groups.flatMap(({ checks }) => checks)).filter(({ verdict }) => verdict === report.verdict);
-  const named = [CANNOT_CHECK, NOT_VERIFIED].includes(report.verdict) ? worst.map(({ text }) => text) : [];
-  show(report.verdict, lead(report), [...new Set(named)]);
+  show(report.verdict, lead(report), [CANNOT_CHECK, NOT_VERIFIED].includes(report.verdict) ? reasons(all, report.verdict) : []);
   byId("ticks").replaceChildren(...all.map(tick));
   const told = report.records.filter(({ event }) => event !== null);
   byId("contents").hidden = told.length === 0;
@@ -26,6 +24,12 @@ export function showReport(report, given) {
   byId("trusted").replaceChildren(...believed(given).map((line) => element("li", {}, line)));
   byId("detail").replaceChildren(...detail(report, given));
 }
+
+/** The checks that make the verdict, in their words. */
+const reasons = (all, wanted) =>
+  all.flatMap(({ groups }) => groups).flatMap(({ name, checks }) =>
+    checks.filter(({ verdict }) => verdict === wanted).map(({ text }) => (name ? `${name}: ${text}` : text)),
+  );
 
 /** Shows that a file is no proof at all: which is NOT verified, and names why. */
 export function showRefusal(message, given) {
@@ -38,22 +42,22 @@ export function showRefusal(message, given) {
   byId("detail").replaceChildren(...filesDetail(given));
 }
 
-function show(verdict, sentence, reasons) {
+function show(verdict, sentence, named) {
   byId("answer").hidden = false;
   byId("card").className = verdict;
   byId("symbol").replaceChildren(symbol(verdict));
   byId("verdict").textContent = NAMES[verdict];
   byId("verdict").className = verdict;
   byId("lead").textContent = sentence;
-  byId("why").replaceChildren(...reasons.map((reason) => element("li", {}, reason)));
-  byId("why").hidden = reasons.length === 0;
+  byId("why").replaceChildren(...named.map((reason) => element("li", {}, reason)));
+  byId("why").hidden = named.length === 0;
   byId("printed").textContent = `Checked on ${moment(Date.now())} with Sealgate’s page verify.html, on the reader’s own computer.`;
 }
 
 function tick({ title, verdict, groups }) {
   const head = element("div", { class: "tick" }, element("h3", {}, title), element("span", { class: `word ${verdict}` }, NAMES[verdict]));
   const lists = groups.flatMap(({ name, checks }) => [
-    groups.length > 1 && name ? element("h4", {}, name) : null,
+    ...(name ? [element("h4", {}, name)] : []),
     element("ul", {}, ...checks.map(line)),
   ]);
   return element("li", { "data-verdict": verdict }, head, ...lists);

@@ -40,8 +40,8 @@ export function lead(report) {
 }
 
 /**
- * The three ticks and their checks: `{title, verdict, groups: [{name, checks: [{verdict, text, findings}]}]}`. A group has
- * a name where a tick has several.
+ * The three ticks and their checks: `{title, verdict, groups: [{name, checks: [{verdict, text, findings}]}]}`. A seal's
+ * group has a name.
  */
 export function ticks(report, trust, bundle) {
   return [

@@ -22,4 +22,4 @@ async function answer() {
   }
 }
 
-console.log(JSON.stringify(await answer()));
+process.stdout.write(`${JSON.stringify(await answer())}\n`);

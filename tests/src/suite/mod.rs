@@ -28,6 +28,7 @@ mod patches;
 mod permitted;
 mod reload;
 pub mod runner;
+mod stranger;
 pub mod telemetry;
 mod told;
 mod trim;
@@ -231,6 +232,7 @@ pub fn tests() -> Vec<Test> {
         test!(drain::requests_at_work_finish, Gateway),
         test!(backup::a_lost_journal_is_restored, Gateway),
         test!(backup::an_old_snapshot_is_caught, Gateway),
+        test!(stranger::a_real_bundle_is_checked_without_our_programs, Gateway),
         test!(chart::a_release_passes_its_own_test, Sidecar),
         test!(us_core::searches_lose_nothing, Gateway),
         test!(us_core::only_addresses_are_rewritten, Gateway),
