@@ -9,6 +9,8 @@ import { bigEndian, concat, hex, integer, LAST_MILLISECOND, same } from "./bytes
 const HEADER_FIELDS = 15;
 const MAX_HEADER_FIELDS = 64;
 const [STATE_ROOT, NUMBER, TIMESTAMP] = [3, 8, 11];
+/** A node within a node within a node …: each takes a nibble of 64, and real ones are never that deep. */
+const MAX_RLP_DEPTH = 64;
 
 export class ProofError extends Error {}
 
@@ -16,10 +18,10 @@ export class ProofError extends Error {}
  * Reads one RLP item off the front of `bytes`: a string's bytes, or a list's items as an array, each item with the
  * bytes that spell it. Only the one canonical spelling is read.
  */
-function rlpItem(bytes) {
+function rlpItem(bytes, depth = 0) {
   const malformed = () => new ProofError("malformed rlp");
   const [prefix] = bytes;
-  if (prefix === undefined) throw malformed();
+  if (prefix === undefined || depth > MAX_RLP_DEPTH) throw malformed();
   if (prefix < 0x80) return { value: bytes.subarray(0, 1), raw: bytes.subarray(0, 1) };
   const isList = prefix >= 0xc0;
   let length = prefix - (isList ? 0xc0 : 0x80);
@@ -40,7 +42,7 @@ function rlpItem(bytes) {
     return { value: payload, raw };
   }
   const items = [];
-  for (let rest = payload; rest.length > 0; rest = rest.subarray(items.at(-1).raw.length)) items.push(rlpItem(rest));
+  for (let rest = payload; rest.length > 0; rest = rest.subarray(items.at(-1).raw.length)) items.push(rlpItem(rest, depth + 1));
   return { items, raw };
 }
 

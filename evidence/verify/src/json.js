@@ -3,7 +3,6 @@
 const MAX_DEPTH = 100;
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 
 /** Why a text is not JSON that is accepted here; the message names a place, never a value. */
 export class JsonError extends Error {}
@@ -31,10 +30,27 @@ export function parseStrict(text) {
   };
   const malformed = () => fail(at >= text.length ? "it ends too early" : "malformed");
   const string = () => {
-    const found = token(STRING);
-    if (found === undefined) return malformed();
-    const value = JSON.parse(found);
-    return value.isWellFormed() ? value : fail("half of a character");
+    if (text[at] !== '"') return malformed();
+    let end = at;
+    let escapes;
+    do {
+      end = text.indexOf('"', end + 1);
+      if (end < 0) {
+        at = text.length;
+        return malformed();
+      }
+      escapes = 0;
+      while (text[end - 1 - escapes] === "\\") escapes += 1;
+    } while (escapes % 2 === 1);
+    let value;
+    try {
+      value = JSON.parse(text.slice(at, end + 1));
+    } catch {
+      return malformed();
+    }
+    if (!value.isWellFormed()) fail("half of a character");
+    at = end + 1;
+    return value;
   };
   const number = () => {
     const start = at;

@@ -25,8 +25,7 @@ async function take(kind, file) {
   try {
     given[kind] = { ...fingerprint, parsed: PARSERS[kind](bytes) };
   } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    given[kind] = { ...fingerprint, error: error.message };
+    given[kind] = { ...fingerprint, error: error instanceof FileError ? error.message : `this page cannot read it (${error.name})` };
   }
   if (kind === "bundle") forgetBlocks();
   showFile(kind);
@@ -56,7 +55,15 @@ function answer() {
     return;
   }
   if (bundle?.parsed && trust?.parsed) {
-    showReport(verify(bundle.parsed, trust.parsed, blocks), given);
+    let report;
+    try {
+      report = verify(bundle.parsed, trust.parsed, blocks);
+    } catch (error) {
+      // Never an older answer beside a newer file.
+      showRefusal(`this page cannot check the bundle (${error.name})`, given);
+      throw error;
+    }
+    showReport(report, given);
     return;
   }
   byId("answer").hidden = true;

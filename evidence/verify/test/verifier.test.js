@@ -101,6 +101,24 @@ test("json that two readers could read differently is refused", () => {
   assert.equal(canonical(parseStrict(names)), '{"10":3,"9":4,"__proto__":5,"€":6,"😀":1,"\ufb33":2}');
 });
 
+test("long and deep inputs end in a verdict, not in an overflow", () => {
+  for (const long of ["a".repeat(3e6), "\\n".repeat(3e6), "\\\\".repeat(3e6)]) {
+    assert.equal(parseStrict(`"${long}"`).length, 3e6);
+    assert.throws(() => parseStrict(`"${long}`), /ends too early/);
+  }
+  // Lists within lists, each spelled canonically.
+  let deep = Uint8Array.of(0xc0);
+  for (let depth = 0; depth < 20_000; depth += 1) {
+    const { length } = deep;
+    const bytes = length < 256 ? [length] : [length >> 8, length & 255];
+    const prefix = length <= 55 ? [0xc0 + length] : [0xf7 + bytes.length, ...bytes];
+    deep = Uint8Array.from([...prefix, ...deep]);
+    if (deep.length > 60_000) break;
+  }
+  const header = patched(document, [{ op: "remove", path: "/bundle/anchors/1" }, { op: "replace", path: "/bundle/anchors/0/anchor/header_rlp", value: hex(deep) }]);
+  assert.deepEqual(summary(report(header)).codes, ["header"]);
+});
+
 test("events", () => {
   const { events, refused } = vectors("event");
   const read = (text) => {
