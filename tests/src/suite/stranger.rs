@@ -46,7 +46,7 @@ pub(super) async fn a_real_bundle_is_checked_without_our_programs(stack: &mut St
     }
 
     let whole = std::fs::read(&bundle)?;
-    for after in [r#""subject":""#, r#""account_proof":[""#, r#""leaf":""#] {
+    for after in [r#""subject":""#, r#""account_proof":["f"#, r#""leaf":""#] {
         std::fs::write(&bundle, flipped(&whole, after)?)?;
         let said = asked(stack, &bundle, &trust).await?;
         let verdict = said.verifier.get("verdict").and_then(Value::as_str);
