@@ -42,8 +42,13 @@ function licences() {
     if (!LICENCES[dev ? "tools" : "page"].includes(license)) throw new Error(`${folder} has the licence ${license}`);
   }
   const inside = installed.filter(([, { dev }]) => !dev);
-  const texts = inside.map(([folder, { version }]) => `${folder.replace("node_modules/", "")} ${version}\n\n${readFileSync(join(tools, folder, "LICENSE"), "utf8").trim()}`);
-  return ["Sealgate's own part of this page: Apache-2.0. Packages in it:", ...texts].join("\n\n").replaceAll("--", "- -");
+  const texts = inside.map(
+    ([folder, { version }]) =>
+      `${folder.replace("node_modules/", "")} ${version}\n\n${readFileSync(join(tools, folder, "LICENSE"), "utf8").trim()}`,
+  );
+  return ["Sealgate's own part of this page: Apache-2.0. Packages in it:", ...texts]
+    .join("\n\n")
+    .replaceAll("--", "- -");
 }
 
 const allowed = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -51,7 +56,8 @@ const allowed = (text) => `'sha256-${createHash("sha256").update(text).digest("b
 function page() {
   const script = anywhere(bundle("src/page.js", { format: "iife" }));
   const style = readFileSync(join(here, "src/page.css"), "utf8");
-  if (script.includes("</script") || style.includes("</style")) throw new Error("the script or the style would end early");
+  if (script.includes("</script") || style.includes("</style"))
+    throw new Error("the script or the style would end early");
   const policy = [
     "default-src 'none'",
     `script-src ${allowed(script)}`,

@@ -36,7 +36,16 @@ export function symbol(verdict) {
     return made;
   };
   const whole = draw("svg", { viewBox: "0 0 24 24", class: verdict, "aria-hidden": "true", focusable: "false" });
-  const line = { fill: "none", stroke: "currentColor", "stroke-width": "2", "stroke-linecap": "round", "stroke-linejoin": "round" };
-  whole.append(draw("circle", { cx: "12", cy: "12", r: "10", ...line }), ...SYMBOLS[verdict].map((d) => draw("path", { d, ...line })));
+  const line = {
+    fill: "none",
+    stroke: "currentColor",
+    "stroke-width": "2",
+    "stroke-linecap": "round",
+    "stroke-linejoin": "round",
+  };
+  whole.append(
+    draw("circle", { cx: "12", cy: "12", r: "10", ...line }),
+    ...SYMBOLS[verdict].map((d) => draw("path", { d, ...line })),
+  );
   return whole;
 }

@@ -42,7 +42,8 @@ function rlpItem(bytes, depth = 0) {
     return { value: payload, raw };
   }
   const items = [];
-  for (let rest = payload; rest.length > 0; rest = rest.subarray(items.at(-1).raw.length)) items.push(rlpItem(rest, depth + 1));
+  for (let rest = payload; rest.length > 0; rest = rest.subarray(items.at(-1).raw.length))
+    items.push(rlpItem(rest, depth + 1));
   return { items, raw };
 }
 
@@ -98,7 +99,8 @@ function trieValue(root, key, proof) {
   let rest = nibbles(keccak_256(key));
   let expected = root;
   for (const [place, bytes] of proof.entries()) {
-    if (!same(keccak_256(bytes), expected)) throw new ProofError(`node ${place} of the proof is not the one that its parent names`);
+    if (!same(keccak_256(bytes), expected))
+      throw new ProofError(`node ${place} of the proof is not the one that its parent names`);
     let items;
     try {
       items = rlpList(bytes);
@@ -131,7 +133,10 @@ function descend(items, rest, place) {
     if (rest.length === 0) throw none();
     const child = items[rest[0]];
     if (child.value?.length === 0) throw none();
-    return { child: child.value === undefined || child.value.length === 32 ? child : raise(malformed()), rest: rest.slice(1) };
+    return {
+      child: child.value === undefined || child.value.length === 32 ? child : raise(malformed()),
+      rest: rest.slice(1),
+    };
   }
   if (items.length !== 2 || items[0].value === undefined) throw malformed();
   let decoded;
@@ -144,7 +149,8 @@ function descend(items, rest, place) {
   if (!path.every((nibble, at) => nibble === rest[at])) throw none();
   const after = rest.slice(path.length);
   const [, next] = items;
-  if (!isLeaf) return { child: next.value === undefined || next.value.length === 32 ? next : raise(malformed()), rest: after };
+  if (!isLeaf)
+    return { child: next.value === undefined || next.value.length === 32 ? next : raise(malformed()), rest: after };
   if (after.length > 0) throw none();
   if (next.value === undefined) throw malformed();
   return { value: next.value, rest: after };
@@ -164,7 +170,8 @@ export function proveAccount(stateRoot, address, proof) {
     // Four fields are missing below.
   }
   const [, , storageRoot, codeHash] = fields;
-  if (fields.length !== 4 || storageRoot.length !== 32 || codeHash.length !== 32) throw new ProofError("the account is malformed");
+  if (fields.length !== 4 || storageRoot.length !== 32 || codeHash.length !== 32)
+    throw new ProofError("the account is malformed");
   return { storageRoot, codeHash };
 }
 

@@ -62,14 +62,41 @@ const KINDS = {
     windows: number(32),
     counts,
   },
-  disclosure: { request: uuid, window: number(32), patient: reference, resources: list(resource), "consents?": consents, "rule?": text },
-  denial: { request: uuid, window: number(32), patient: reference, resources: count, rule: text, "consents?": consents },
+  disclosure: {
+    request: uuid,
+    window: number(32),
+    patient: reference,
+    resources: list(resource),
+    "consents?": consents,
+    "rule?": text,
+  },
+  denial: {
+    request: uuid,
+    window: number(32),
+    patient: reference,
+    resources: count,
+    rule: text,
+    "consents?": consents,
+  },
   universal: { request: uuid, window: number(32), resources: list(used) },
   unauthenticated: { minute: time, reasons: map(count) },
-  start: { version: text, "image_digest?": text, config_digest: hash, policy_digest: hash, "clock_offset_ms?": signed32 },
+  start: {
+    version: text,
+    "image_digest?": text,
+    config_digest: hash,
+    policy_digest: hash,
+    "clock_offset_ms?": signed32,
+  },
   stop: {},
   heartbeat: {
-    counters: object({ requests: count, permits: count, refusals: count, redactions: count, events: count, bytes: count }),
+    counters: object({
+      requests: count,
+      permits: count,
+      refusals: count,
+      redactions: count,
+      events: count,
+      bytes: count,
+    }),
   },
   "policy-change": { policy_digest: hash, "previous?": hash, "by?": text },
   "audit-read": { by: text, what: text, "request?": uuid },
@@ -79,7 +106,10 @@ const KINDS = {
 };
 
 const SHAPES = new Map(
-  Object.entries(KINDS).map(([kind, members]) => [kind, object({ v: (v) => v === 1, kind: always, id: uuid, at: time, ...members })]),
+  Object.entries(KINDS).map(([kind, members]) => [
+    kind,
+    object({ v: (v) => v === 1, kind: always, id: uuid, at: time, ...members }),
+  ]),
 );
 
 /** Whether a value is an access event of version 1. */

@@ -70,7 +70,9 @@ const isTrust = object({
   origin: read((value) => (isName(value) ? value : null)),
   log_key: text,
   "witnesses?": object({ quorum: number(32), keys: list(text) }),
-  "chains?": list(object({ chain_id: isDecimal, "contract?": read(parseAddress), "code_hash?": isHash, "log_id?": isHash })),
+  "chains?": list(
+    object({ chain_id: isDecimal, "contract?": read(parseAddress), "code_hash?": isHash, "log_id?": isHash }),
+  ),
   "clock_skew_seconds?": number(32),
 });
 
@@ -93,7 +95,8 @@ const blobs = (texts) => texts.map((value) => fromHex(value));
 export function parseBundle(bytes) {
   const { whole, value } = parse(bytes, MAX_BUNDLE_BYTES, "bundle");
   if (!isBundle(value)) throw new FileError("it is not a proof bundle of version 1");
-  if (canonical(value) !== whole.replace(/\n$/, "")) throw new FileError("the bundle is not in its canonical form (RFC 8785)");
+  if (canonical(value) !== whole.replace(/\n$/, ""))
+    throw new FileError("the bundle is not in its canonical form (RFC 8785)");
   const records = value.records.map(({ event, salt, leaf, index, inclusion }) => ({
     event,
     salt: salt === undefined ? undefined : fromHex(salt, 32),
@@ -105,7 +108,10 @@ export function parseBundle(bytes) {
   if (records.length === 0 || !ascending) {
     throw new FileError("a bundle has at least one record, and each lies further on in the log than the one before it");
   }
-  const anchors = (value.anchors ?? []).map(({ consistency, anchor }) => ({ consistency: hashes(consistency), ...parseAnchor(anchor) }));
+  const anchors = (value.anchors ?? []).map(({ consistency, anchor }) => ({
+    consistency: hashes(consistency),
+    ...parseAnchor(anchor),
+  }));
   return { tenant: value.tenant, records, checkpoint: value.checkpoint, anchors, expectedBy: value.anchor_expected_by };
 }
 
@@ -122,7 +128,11 @@ function parseAnchor(anchor) {
     blockHash: anchor.block_hash,
     header: fromHex(anchor.header_rlp),
     accountProof: blobs(anchor.account_proof),
-    slots: anchor.storage_proofs.map(({ key, value, proof }) => ({ key, word: fromHex(value, 32), proof: blobs(proof) })),
+    slots: anchor.storage_proofs.map(({ key, value, proof }) => ({
+      key,
+      word: fromHex(value, 32),
+      proof: blobs(proof),
+    })),
     transaction: anchor.transaction,
   };
 }
@@ -137,7 +147,11 @@ export function parseTrust(bytes) {
   const witnesses = keys.map(parseKey);
   // One witness under two keys, or one key under two names, must not count twice.
   const distinct = (of) => new Set(witnesses.map(of)).size === witnesses.length;
-  if (!witnesses.every((key) => key?.isWitness) || !distinct(({ name }) => name) || !distinct(({ key }) => key.join())) {
+  if (
+    !witnesses.every((key) => key?.isWitness) ||
+    !distinct(({ name }) => name) ||
+    !distinct(({ key }) => key.join())
+  ) {
     throw new FileError("witnesses.keys must be different cosignature/v1 keys (type 0x04)");
   }
   if (value.witnesses !== undefined && (quorum === 0 || quorum > keys.length)) {

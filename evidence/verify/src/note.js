@@ -63,7 +63,8 @@ function parseNote(note) {
   const signatures = lines.map((line, place) => {
     const [, name, encoded] = /^\u2014 ([^ ]*) (.*)$/s.exec(line) ?? [];
     const bytes = encoded === undefined ? null : fromBase64(encoded);
-    if (!isName(name) || bytes === null || bytes.length < 5) throw new NoteError(`signature line ${place + 1} is malformed`);
+    if (!isName(name) || bytes === null || bytes.length < 5)
+      throw new NoteError(`signature line ${place + 1} is malformed`);
     return { name, id: hex(bytes.subarray(0, 4)), signature: bytes.subarray(4) };
   });
   return { text: note.slice(0, blank + 1), signatures };
@@ -108,4 +109,3 @@ export function openCheckpoint(note, { origin, logKey, witnesses }) {
   const cosignatures = signers.filter((signer) => signer.time !== null);
   return { origin, size, root, cosignatures };
 }
-

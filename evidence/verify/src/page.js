@@ -25,7 +25,10 @@ async function take(kind, file) {
   try {
     given[kind] = { ...fingerprint, parsed: PARSERS[kind](bytes) };
   } catch (error) {
-    given[kind] = { ...fingerprint, error: error instanceof FileError ? error.message : `this page cannot read it (${error.name})` };
+    given[kind] = {
+      ...fingerprint,
+      error: error instanceof FileError ? error.message : `this page cannot read it (${error.name})`,
+    };
   }
   if (kind === "bundle") forgetBlocks();
   showFile(kind);
@@ -45,7 +48,8 @@ function forgetBlocks() {
   given.blocks = [];
   byId("chain-state").replaceChildren();
   const [first] = given.bundle.parsed?.anchors ?? [];
-  byId("block-name").textContent = first === undefined ? "the block" : `block ${counted(first.blockNumber)} of ${chainName(first.chainId)}`;
+  byId("block-name").textContent =
+    first === undefined ? "the block" : `block ${counted(first.blockNumber)} of ${chainName(first.chainId)}`;
 }
 
 function answer() {
@@ -82,7 +86,8 @@ async function confirmBlock(event) {
   const button = event.target.querySelector("button");
   try {
     const anchors = anchorsToAsk();
-    const { blocks, notes } = byId("hash").value.trim() === "" ? await nodesSay(anchors, say, button) : readerSays(anchors[0]);
+    const { blocks, notes } =
+      byId("hash").value.trim() === "" ? await nodesSay(anchors, say, button) : readerSays(anchors[0]);
     if (question !== asked) return;
     given.blocks = blocks;
     say(notes, blocks.length === 0);
@@ -98,7 +103,8 @@ async function confirmBlock(event) {
 function anchorsToAsk() {
   if (!given.bundle?.parsed) throw new NodeError("Give the proof first: it names the block");
   const { anchors } = given.bundle.parsed;
-  if (anchors.length === 0) throw new NodeError("This proof names no block yet: it waits for its seal. Ask for a new one later");
+  if (anchors.length === 0)
+    throw new NodeError("This proof names no block yet: it waits for its seal. Ask for a new one later");
   return anchors;
 }
 
@@ -106,7 +112,10 @@ function readerSays({ chainId, blockNumber }) {
   const hash = byId("hash").value.trim().toLowerCase().replace(/^0x/, "");
   if (fromHex(hash, 32) === null) throw new NodeError("A block’s hash has 64 digits from 0 to 9 and a to f");
   if (byId("node").value.trim() !== "") throw new NodeError("Give either addresses or a hash, not both");
-  return { blocks: [{ chainId, number: blockNumber, hash, final: true, by: "You yourself" }], notes: ["You have confirmed the block."] };
+  return {
+    blocks: [{ chainId, number: blockNumber, hash, final: true, by: "You yourself" }],
+    notes: ["You have confirmed the block."],
+  };
 }
 
 async function nodesSay(anchors, say, button) {

@@ -12,14 +12,19 @@ export class NodeError extends Error {}
 
 /** The addresses in what the reader typed, parted by spaces or commas. */
 export function parseAddresses(typed) {
-  return typed.split(/[\s,]+/).filter(Boolean).map((address) => {
-    const url = URL.canParse(address) ? new URL(address) : null;
-    const local = url?.protocol === "http:" && ["localhost", "127.0.0.1"].includes(url.hostname);
-    if (url?.protocol !== "https:" && !local) {
-      throw new NodeError(`${address} is no address of a node: write https://…, or http:// for a node on this computer`);
-    }
-    return url;
-  });
+  return typed
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .map((address) => {
+      const url = URL.canParse(address) ? new URL(address) : null;
+      const local = url?.protocol === "http:" && ["localhost", "127.0.0.1"].includes(url.hostname);
+      if (url?.protocol !== "https:" && !local) {
+        throw new NodeError(
+          `${address} is no address of a node: write https://…, or http:// for a node on this computer`,
+        );
+      }
+      return url;
+    });
 }
 
 /**
@@ -33,16 +38,21 @@ export async function askNodes(urls, anchors, depth, fetch = globalThis.fetch) {
     const { chainId, blockNumber } = anchor;
     if (blocks.some((block) => block.chainId === chainId && block.number === blockNumber)) continue;
     try {
-      const answers = (await Promise.all(urls.map((url) => askNode(url, anchor, depth, fetch)))).filter((answer) => answer !== null);
+      const answers = (await Promise.all(urls.map((url) => askNode(url, anchor, depth, fetch)))).filter(
+        (answer) => answer !== null,
+      );
       if (answers.length === 0) throw new NodeError(`no node that you named is on chain ${chainId}`);
-      if (answers.some(({ hash }) => hash !== answers[0].hash)) throw new NodeError(`the nodes do not agree on block ${blockNumber} of chain ${chainId}`);
+      if (answers.some(({ hash }) => hash !== answers[0].hash))
+        throw new NodeError(`the nodes do not agree on block ${blockNumber} of chain ${chainId}`);
       // Final only where all say so.
       const final = answers.every((answer) => answer.final);
       const { hash, head, at } = answers[0];
       const hosts = answers.map(({ node }) => node).join(", ");
       const by = answers.length === 1 ? `The node ${hosts}` : `The nodes ${hosts}, which agree`;
       blocks.push({ chainId, number: blockNumber, hash, final, by });
-      notes.push(`${by}: at block ${counted(at)} of ${chainName(chainId)} the newest seal of this log is ${counted(head.seq)}, over ${counted(head.size)} entries.`);
+      notes.push(
+        `${by}: at block ${counted(at)} of ${chainName(chainId)} the newest seal of this log is ${counted(head.seq)}, over ${counted(head.size)} entries.`,
+      );
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
       notes.push(`${error.message}.`);
@@ -57,21 +67,26 @@ async function askNode(url, { chainId, blockNumber, contract, codeHash, logId, s
   const call = (method, ...parameters) => ask(url, method, parameters, fetch);
   if (quantity(await call("eth_chainId"), node) !== chainId) return null;
   const newest = await call("eth_getBlockByNumber", depth === null ? "finalized" : "latest", false);
-  if (newest === null) throw new NodeError(`${node} names no final block: give the depth at which a block counts as final`);
+  if (newest === null)
+    throw new NodeError(`${node} names no final block: give the depth at which a block counts as final`);
   const tip = quantity(newest.number, node);
   const at = depth === null ? tip : tip < depth ? 0n : tip - depth;
   const block = await call("eth_getBlockByNumber", number(blockNumber), false);
   if (block === null) throw new NodeError(`${node} has no block ${blockNumber}`);
-  if (quantity(block.number, node) !== blockNumber) throw new NodeError(`${node} answers with another block than was asked for`);
+  if (quantity(block.number, node) !== blockNumber)
+    throw new NodeError(`${node} answers with another block than was asked for`);
 
   // A node that vouches for the block must also show the contract and the head that the block's state proves.
   const final = blockNumber <= at;
   const code = bytes(await call("eth_getCode", contract, number(at)), node);
   const answer = bytes(await call("eth_call", { to: contract, data: `0x${HEAD}${logId}` }, number(at)), node);
   const head = { size: integer(answer.subarray(32, 64)), seq: integer(answer.subarray(64, 96)) };
-  if (final && hex(keccak(code)) !== codeHash) throw new NodeError(`${node} contradicts itself: it shows another contract than its block ${blockNumber} proves`);
+  if (final && hex(keccak(code)) !== codeHash)
+    throw new NodeError(`${node} contradicts itself: it shows another contract than its block ${blockNumber} proves`);
   if (final && (answer.length !== 128 || head.seq < seq || head.size < size)) {
-    throw new NodeError(`${node} contradicts itself: the contract holds an older entry than its block ${blockNumber} proves`);
+    throw new NodeError(
+      `${node} contradicts itself: the contract holds an older entry than its block ${blockNumber} proves`,
+    );
   }
   return { node, hash: hex(bytes(block.hash, node)), final, head, at };
 }

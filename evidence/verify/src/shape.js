@@ -10,10 +10,16 @@ export const number = (bits) => (value) => Number.isInteger(value) && value >= 0
 export const read = (parse) => (value) => text(value) && parse(value) !== null;
 
 /** One of a few texts. */
-export const oneOf = (...texts) => (value) => texts.includes(value);
+export const oneOf =
+  (...texts) =>
+  (value) =>
+    texts.includes(value);
 
 /** A list of items of one shape, with at least as many as said. */
-export const list = (shape, least = 0) => (value) => Array.isArray(value) && value.length >= least && value.every(shape);
+export const list =
+  (shape, least = 0) =>
+  (value) =>
+    Array.isArray(value) && value.length >= least && value.every(shape);
 
 /** An object of just these members; a name that ends in `?` may be absent. */
 export function object(members) {

@@ -25,7 +25,10 @@ export function verify(bundle, trust, blocks) {
     place: opened.checkpoint === null ? null : checkPlace(record, opened.checkpoint),
   }));
   const events = records.filter(({ event }) => event !== null);
-  const anchors = opened.checkpoint === null ? [] : bundle.anchors.map((anchor) => checkAnchor(anchor, opened.checkpoint, events, trust, blocks));
+  const anchors =
+    opened.checkpoint === null
+      ? []
+      : bundle.anchors.map((anchor) => checkAnchor(anchor, opened.checkpoint, events, trust, blocks));
 
   const content = all(records.map((record) => record.content));
   const places = records.map(({ place }) => place).filter((place) => place !== null);
@@ -44,7 +47,9 @@ function checkContent(tenant, { index, event, salt, leaf }) {
   ].filter(Boolean);
   if (absent.length > 0) return untold(all(absent));
   const part = (bytes) => [bigEndian(bytes.length, 4), bytes];
-  const computed = hex(keccak(utf8("sealgate/commit/v1\0"), ...part(utf8(tenant)), salt, ...part(utf8(canonical(event)))));
+  const computed = hex(
+    keccak(utf8("sealgate/commit/v1\0"), ...part(utf8(tenant)), salt, ...part(utf8(canonical(event)))),
+  );
   const inLeaf = hex(leaf.commitment);
   if (computed !== inLeaf) {
     const message = `the event at place ${index}, its salt or the tenant was changed: they give commitment ${computed}, the leaf holds ${inLeaf}`;
@@ -52,7 +57,12 @@ function checkContent(tenant, { index, event, salt, leaf }) {
   }
   // Unchanged, whatever it says; but what cannot be read has no time to check.
   if (isEvent(event)) return { verdict: verified, event };
-  return untold(missing("event-version", `the event at place ${index} is unchanged, but of a version or kind that this page does not know`));
+  return untold(
+    missing(
+      "event-version",
+      `the event at place ${index} is unchanged, but of a version or kind that this page does not know`,
+    ),
+  );
 }
 
 /** The checkpoint, where it is the trusted log's, and what its signatures are worth. */
@@ -77,7 +87,10 @@ function checkPlace({ index, leaf, inclusion }, { size, root }) {
 /** One good anchor is enough, one that differs is too much. */
 function anchoredAtAll(bundle, trust, checkpoint, anchors) {
   if (trust.chains.size === 0) {
-    return all([missing("chains", "the trust file pins no chain"), ...anchors.filter(({ verdict }) => verdict === NOT_VERIFIED)]);
+    return all([
+      missing("chains", "the trust file pins no chain"),
+      ...anchors.filter(({ verdict }) => verdict === NOT_VERIFIED),
+    ]);
   }
   if (checkpoint === null && bundle.anchors.length > 0) {
     return missing("checkpoint", "the checkpoint that an anchor would have to cover");
@@ -97,7 +110,16 @@ function checkAnchor(anchor, checkpoint, events, trust, blocks) {
   // Without a proven block, or an event that can be read, there are no times to compare.
   const times = header === undefined || events.length === 0 ? null : checkTimes(header, events, trust);
   const chain = checkChain(anchor, blocks);
-  return { ...all([covers, pinned, state, times, chain].filter((check) => check !== null)), anchor, header, covers, pinned, state, times, chain };
+  return {
+    ...all([covers, pinned, state, times, chain].filter((check) => check !== null)),
+    anchor,
+    header,
+    covers,
+    pinned,
+    state,
+    times,
+    chain,
+  };
 }
 
 /** The checkpoint's tree is the beginning of the anchored one. */
@@ -107,7 +129,9 @@ function checkCovers({ size, root, consistency }, checkpoint) {
     return differs("anchor-too-small", message);
   }
   const cause = checkConsistency(checkpoint.size, checkpoint.root, size, root, consistency);
-  return cause === null ? verified : differs("consistency", `the anchored head does not continue the checkpoint: ${cause}`);
+  return cause === null
+    ? verified
+    : differs("consistency", `the anchored head does not continue the checkpoint: ${cause}`);
 }
 
 /** Contract, code and log are those that the trust file pins. */
@@ -165,7 +189,10 @@ function provenHeader(anchor) {
   );
   const code = hex(account.codeHash);
   if (code !== anchor.codeHash) {
-    throw new Difference("account-code", `the contract's code in the block has hash ${code}, the anchor states ${anchor.codeHash}`);
+    throw new Difference(
+      "account-code",
+      `the contract's code in the block has hash ${code}, the anchor states ${anchor.codeHash}`,
+    );
   }
   const keys = headSlots(fromHex(anchor.logId, 32));
   const slots = new Difference("slots", "the anchor must prove exactly the two slots of the log");
@@ -173,7 +200,9 @@ function provenHeader(anchor) {
   for (const [place, { key, word, proof }] of anchor.slots.entries()) {
     if (key !== hex(keys[place])) throw slots;
     const name = ["first", "second"][place];
-    proven("slot", `the block does not prove the log's ${name} slot: `, () => proveSlot(account.storageRoot, keys[place], word, proof));
+    proven("slot", `the block does not prove the log's ${name} slot: `, () =>
+      proveSlot(account.storageRoot, keys[place], word, proof),
+    );
   }
   const head = unpackHead(anchor.slots[0].word);
   const root = hex(anchor.slots[1].word);
@@ -201,7 +230,10 @@ function checkChain({ chainId, blockNumber, blockHash }, blocks) {
     return missing("block-hash", `the hash of block ${blockNumber} of chain ${chainId} from a source that you trust`);
   }
   if (block.hash !== blockHash) {
-    return differs("block", `block ${blockNumber} of chain ${chainId} has hash ${block.hash}, the anchor's has ${blockHash}`);
+    return differs(
+      "block",
+      `block ${blockNumber} of chain ${chainId} has hash ${block.hash}, the anchor's has ${blockHash}`,
+    );
   }
   return block.final ? verified : waiting("finality", `block ${blockNumber} of chain ${chainId} is not final yet`);
 }

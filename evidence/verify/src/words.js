@@ -15,7 +15,12 @@ export const counted = (value) => String(value).replace(/\B(?=(?:\d{3})+$)/g, ",
 
 const several = (count, one, more = `${one}s`) => `${counted(count)} ${String(count) === "1" ? one : more}`;
 
-const CHAINS = new Map([[1n, "Ethereum"], [11155111n, "the Ethereum test network Sepolia"], [560048n, "the Ethereum test network Hoodi"], [31337n, "a local test chain"]]);
+const CHAINS = new Map([
+  [1n, "Ethereum"],
+  [11155111n, "the Ethereum test network Sepolia"],
+  [560048n, "the Ethereum test network Hoodi"],
+  [31337n, "a local test chain"],
+]);
 
 export const chainName = (chainId) => CHAINS.get(chainId) ?? `the chain with number ${chainId}`;
 
@@ -30,8 +35,10 @@ export function lead(report) {
       const seal = `${many ? "Their" : "Its"} seal has stood on ${chainName(first.anchor.chainId)} since ${moment(first.header.time)}`;
       return `${subject} genuine and unchanged. ${seal}.`;
     }
-    case WAITING:
-      return `${many ? "The records are" : "The record is"} in the log, and unchanged. The public chain does not hold a final seal over ${many ? "them" : "it"} yet. Ask for a new proof later, or check again.`;
+    case WAITING: {
+      const logged = many ? "The records are in the log, and unchanged." : "The record is in the log, and unchanged.";
+      return `${logged} The public chain does not hold a final seal over ${many ? "them" : "it"} yet. Ask for a new proof later, or check again.`;
+    }
     case CANNOT_CHECK:
       return "Nothing that was checked is wrong, but something that the answer needs is missing:";
     default:
@@ -59,15 +66,27 @@ function grouped(records, of, texts) {
     const alike = records.filter((record) => of(record).verdict === verdict);
     if (alike.length === 0) return [];
     const findings = alike.flatMap((record) => of(record).findings);
-    return [{ verdict, findings, text: texts[verdict](alike.length === 1 ? `The record at place ${counted(alike[0].index)}` : several(alike.length, "record"), alike.length > 1) }];
+    return [
+      {
+        verdict,
+        findings,
+        text: texts[verdict](
+          alike.length === 1 ? `The record at place ${counted(alike[0].index)}` : several(alike.length, "record"),
+          alike.length > 1,
+        ),
+      },
+    ];
   });
 }
 
 const contentChecks = ({ records }) =>
   grouped(records, ({ content }) => content, {
-    [VERIFIED]: (who, many) => `${who} ${many ? "read" : "reads"} exactly as ${many ? "they were" : "it was"} written down at the time.`,
-    [CANNOT_CHECK]: (who, many) => `${who} cannot be compared in full: ${many ? "they lack" : "it lacks"} what the comparison needs.`,
-    [NOT_VERIFIED]: (who, many) => `${who} ${many ? "do" : "does"} not read as ${many ? "they were" : "it was"} written down: something was changed afterwards.`,
+    [VERIFIED]: (who, many) =>
+      `${who} ${many ? "read" : "reads"} exactly as ${many ? "they were" : "it was"} written down at the time.`,
+    [CANNOT_CHECK]: (who, many) =>
+      `${who} cannot be compared in full: ${many ? "they lack" : "it lacks"} what the comparison needs.`,
+    [NOT_VERIFIED]: (who, many) =>
+      `${who} ${many ? "do" : "does"} not read as ${many ? "they were" : "it was"} written down: something was changed afterwards.`,
   });
 
 function logChecks({ log, records }, { origin, quorum }) {
@@ -77,12 +96,16 @@ function logChecks({ log, records }, { origin, quorum }) {
   });
   if (log.checkpoint === null) return [signature];
   const { cosignatures, size } = log.checkpoint;
+  const found = cosignatures.length;
+  const independent = (count) => several(count, "independent witness", "independent witnesses");
+  const enough = `${independent(found)} countersigned it; you ask for ${counted(quorum)}.`;
   const witnesses = check(log.witnesses, {
-    [VERIFIED]: quorum === 0 ? "Your trust file asks for no independent witness." : `${several(cosignatures.length, "independent witness", "independent witnesses")} countersigned it; you ask for ${counted(quorum)}.`,
-    [CANNOT_CHECK]: `Of the ${several(quorum, "independent witness", "independent witnesses")} that you ask for, ${cosignatures.length === 0 ? "none" : counted(cosignatures.length)} countersigned it.`,
+    [VERIFIED]: quorum === 0 ? "Your trust file asks for no independent witness." : enough,
+    [CANNOT_CHECK]: `Of the ${independent(quorum)} that you ask for, ${found === 0 ? "none" : counted(found)} countersigned it.`,
   });
   const places = grouped(records, ({ place }) => place, {
-    [VERIFIED]: (who, many) => `${who} ${many ? "stand" : "stands"} in the log, which held ${several(size, "entry", "entries")} then.`,
+    [VERIFIED]: (who, many) =>
+      `${who} ${many ? "stand" : "stands"} in the log, which held ${several(size, "entry", "entries")} then.`,
     [NOT_VERIFIED]: (who, many) => `${who} ${many ? "do" : "does"} not stand in the log where the proof says.`,
   });
   return [signature, witnesses, ...places];
@@ -91,9 +114,20 @@ function logChecks({ log, records }, { origin, quorum }) {
 function anchorGroups({ anchors, anchored }, { chains }, bundle) {
   const untrusted = { verdict: CANNOT_CHECK, text: "Your trust file names no chain.", findings: [] };
   if (anchors.length === 0) {
-    const expected = bundle.expectedBy === undefined ? "" : ` One is expected by ${moment(Date.parse(bundle.expectedBy))}.`;
-    const without = chains.size === 0 ? untrusted.text : "Without the log’s own signature there is nothing that a seal could cover.";
-    return [{ checks: [check(anchored, { [WAITING]: `No seal covers this part of the log yet.${expected}`, [CANNOT_CHECK]: without })] }];
+    const expected =
+      bundle.expectedBy === undefined ? "" : ` One is expected by ${moment(Date.parse(bundle.expectedBy))}.`;
+    const without =
+      chains.size === 0 ? untrusted.text : "Without the log’s own signature there is nothing that a seal could cover.";
+    return [
+      {
+        checks: [
+          check(anchored, {
+            [WAITING]: `No seal covers this part of the log yet.${expected}`,
+            [CANNOT_CHECK]: without,
+          }),
+        ],
+      },
+    ];
   }
   const seals = anchors.map((anchor) => ({
     name: `Seal ${counted(anchor.anchor.seq)} on ${chainName(anchor.anchor.chainId)}`,
@@ -113,7 +147,8 @@ function sealChecks({ anchor, header, covers, pinned, state, times, chain }) {
     }),
     check(pinned, {
       [VERIFIED]: "It was made for this log in the contract that you trust.",
-      [CANNOT_CHECK]: "Your trust file does not say in which contract, with which program, or for which log it has to be made.",
+      [CANNOT_CHECK]:
+        "Your trust file does not say in which contract, with which program, or for which log it has to be made.",
       [NOT_VERIFIED]: "It was made in another contract, by another program or for another log than you trust.",
     }),
     check(state, {
@@ -125,7 +160,8 @@ function sealChecks({ anchor, header, covers, pinned, state, times, chain }) {
       : [
           check(times, {
             [VERIFIED]: "No record claims to be younger than its seal.",
-            [NOT_VERIFIED]: "A record claims to be younger than its own seal: its time was not written down truthfully.",
+            [NOT_VERIFIED]:
+              "A record claims to be younger than its own seal: its time was not written down truthfully.",
           }),
         ]),
     check(chain, {
@@ -138,13 +174,30 @@ function sealChecks({ anchor, header, covers, pinned, state, times, chain }) {
 }
 
 const PURPOSES = new Map([
-  ["TREAT", "treatment"], ["ETREAT", "emergency treatment"], ["BTG", "emergency access"], ["HPAYMT", "payment"], ["HOPERAT", "running the institution"],
-  ["HRESCH", "research"], ["PATRQT", "the patient’s own request"], ["PUBHLTH", "public health"], ["HMARKT", "marketing"], ["CAREMGT", "care management"],
+  ["TREAT", "treatment"],
+  ["ETREAT", "emergency treatment"],
+  ["BTG", "emergency access"],
+  ["HPAYMT", "payment"],
+  ["HOPERAT", "running the institution"],
+  ["HRESCH", "research"],
+  ["PATRQT", "the patient’s own request"],
+  ["PUBHLTH", "public health"],
+  ["HMARKT", "marketing"],
+  ["CAREMGT", "care management"],
 ]);
 
 const INTERACTIONS = new Map([
-  ["read", "read"], ["vread", "read an earlier version of"], ["search-type", "searched for"], ["search-system", "searched for"], ["create", "added"],
-  ["update", "changed"], ["patch", "changed"], ["delete", "deleted"], ["history-instance", "read the history of"], ["history-type", "read the history of"], ["history-system", "read the history of"],
+  ["read", "read"],
+  ["vread", "read an earlier version of"],
+  ["search-type", "searched for"],
+  ["search-system", "searched for"],
+  ["create", "added"],
+  ["update", "changed"],
+  ["patch", "changed"],
+  ["delete", "deleted"],
+  ["history-instance", "read the history of"],
+  ["history-type", "read the history of"],
+  ["history-system", "read the history of"],
 ]);
 
 const KIND_TITLES = {
@@ -186,9 +239,19 @@ export function rows(event) {
       ["Because of", [event.rule, ...consentsOf(event.consents)]],
     ],
     universal: () => [["Shown", event.resources.map(versioned)]],
-    "audit-read": () => [["Who", [event.by]], ["What", [event.what]]],
-    erasure: () => [["Who", [event.by]], ["On what ground", [event.basis]], ["Records", [counted(event.events)]]],
-    review: () => [["Who", [event.by]], ["Finding", [event.finding]]],
+    "audit-read": () => [
+      ["Who", [event.by]],
+      ["What", [event.what]],
+    ],
+    erasure: () => [
+      ["Who", [event.by]],
+      ["On what ground", [event.basis]],
+      ["Records", [counted(event.events)]],
+    ],
+    review: () => [
+      ["Who", [event.by]],
+      ["Finding", [event.finding]],
+    ],
   };
   return [["Recorded", [moment(Date.parse(event.at))]], ...(of[event.kind]?.() ?? [])];
 }
@@ -196,11 +259,21 @@ export function rows(event) {
 function requestRows({ caller, purpose = [], break_glass, interaction, resource_type, decision, counts }) {
   const what = `${INTERACTIONS.get(interaction) ?? interaction} ${resource_type ?? ""}`.trim();
   return [
-    ["Who", [caller.subject, caller.organization, caller.client && `with the program ${caller.client}`].filter(Boolean)],
+    [
+      "Who",
+      [caller.subject, caller.organization, caller.client && `with the program ${caller.client}`].filter(Boolean),
+    ],
     ["What", [what.replace(/^./, (first) => first.toUpperCase())]],
     ...(purpose.length > 0 ? [["Purpose", [codes(purpose, PURPOSES)]]] : []),
     ...(break_glass === undefined ? [] : [["Emergency access", [break_glass.reason?.code ?? break_glass.grant]]]),
-    ["Answer", [decision === "permit" ? `Allowed: ${several(counts.disclosed, "entry", "entries")} given, ${several(counts.redactions, "part")} taken out` : "Refused"]],
+    [
+      "Answer",
+      [
+        decision === "permit"
+          ? `Allowed: ${several(counts.disclosed, "entry", "entries")} given, ${several(counts.redactions, "part")} taken out`
+          : "Refused",
+      ],
+    ],
   ];
 }
 

@@ -13,7 +13,11 @@ async function program() {
   const unpacked = join(tools, "chromium");
   if (!existsSync(unpacked)) {
     const part = `${unpacked}.${process.pid}`;
-    await pipeline(createReadStream(join(tools, "node_modules/@sparticuz/chromium/bin/chromium.br")), createBrotliDecompress(), createWriteStream(part, { mode: 0o755 }));
+    await pipeline(
+      createReadStream(join(tools, "node_modules/@sparticuz/chromium/bin/chromium.br")),
+      createBrotliDecompress(),
+      createWriteStream(part, { mode: 0o755 }),
+    );
     renameSync(part, unpacked);
   }
   return unpacked;

@@ -13,7 +13,9 @@ const HEAD = `0x${word(1)}${word(10n ** 9n)}${word(10n ** 6n)}${word(2)}`;
 /** What a node of `chainId` answers whose blocks are `blocks`; `lies` may answer first. */
 export function answers(chainId, blocks, lies = () => undefined) {
   const own = blocks.filter((block) => block.chain_id === chainId);
-  const finalized = own.map(({ number, finality }) => (finality === "final" ? BigInt(number) : BigInt(number) - 1n)).reduce((one, other) => (one > other ? one : other), 0n);
+  const finalized = own
+    .map(({ number, finality }) => (finality === "final" ? BigInt(number) : BigInt(number) - 1n))
+    .reduce((one, other) => (one > other ? one : other), 0n);
   return ({ method, params }) => {
     const lie = lies(method, params);
     if (lie !== undefined) return lie;
@@ -36,7 +38,10 @@ export function answers(chainId, blocks, lies = () => undefined) {
 }
 
 /** `fetch` of one such node, without a network. */
-export const fetchOf = (answer) => async (_, { body }) => new Response(JSON.stringify({ jsonrpc: "2.0", id: 1, result: answer(JSON.parse(body)) }));
+export const fetchOf =
+  (answer) =>
+  async (_, { body }) =>
+    new Response(JSON.stringify({ jsonrpc: "2.0", id: 1, result: answer(JSON.parse(body)) }));
 
 /** A node that listens; `answer` may be exchanged. */
 export async function listening() {

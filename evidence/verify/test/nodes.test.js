@@ -48,7 +48,9 @@ test("one that lies about the block", async () => {
 });
 
 test("a block that one of two does not call final", async () => {
-  const late = lying(on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? { number: "0x1", hash: zeros(32) } : undefined)));
+  const late = lying(
+    on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? { number: "0x1", hash: zeros(32) } : undefined)),
+  );
   const { verdict, codes } = await asked(honest, late);
   assert.deepEqual([verdict, codes], ["waiting", ["finality"]]);
 });
@@ -59,8 +61,16 @@ for (const [what, lie, said] of [
   ["an older head", on("eth_call", () => zeros(128)), /older entry/],
   ["half a head", on("eth_call", () => zeros(64)), /older entry/],
   ["no block", on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? undefined : null)), /has no block/],
-  ["another number", on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? undefined : { number: "0x7", hash: zeros(32) })), /another block/],
-  ["no final block", on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? null : undefined)), /names no final block/],
+  [
+    "another number",
+    on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? undefined : { number: "0x7", hash: zeros(32) })),
+    /another block/,
+  ],
+  [
+    "no final block",
+    on("eth_getBlockByNumber", ([number]) => (number === "finalized" ? null : undefined)),
+    /names no final block/,
+  ],
   ["another chain", on("eth_chainId", () => "0x5"), /no node that you named is on chain 1/],
   ["no number", on("eth_chainId", () => "one"), /cannot be read/],
 ]) {
@@ -80,7 +90,10 @@ test("a node that cannot be reached, or answers with no JSON, is named", async (
 });
 
 test("addresses that the page may not ask", () => {
-  assert.deepEqual(parseAddresses(" https://a.example/key,http://localhost:8545 ").map(String), ["https://a.example/key", "http://localhost:8545/"]);
+  assert.deepEqual(parseAddresses(" https://a.example/key,http://localhost:8545 ").map(String), [
+    "https://a.example/key",
+    "http://localhost:8545/",
+  ]);
   for (const wrong of ["http://a.example", "ftp://a", "file:///etc/passwd", "javascript:alert(1)", "node"]) {
     assert.throws(() => parseAddresses(wrong), NodeError, wrong);
   }

@@ -12,7 +12,12 @@ import { files, logOfOne, patched, vectors } from "./vectors.js";
 
 const PAGE = pathToFileURL(process.env.SEALGATE_PAGE).href;
 const PICTURES = process.env.SEALGATE_PICTURES;
-const NAMES = { verified: "Verified", waiting: "Waiting for anchor", "cannot-check": "Cannot check", "not-verified": "NOT verified" };
+const NAMES = {
+  verified: "Verified",
+  waiting: "Waiting for anchor",
+  "cannot-check": "Cannot check",
+  "not-verified": "NOT verified",
+};
 const { document: made, verifies, refused } = vectors("bundle");
 
 let browser;
@@ -51,7 +56,12 @@ async function choose(page, whole) {
 /** Lets the two nodes vouch for the document's blocks. */
 async function confirm(page, { blocks }) {
   for (const [chain, node] of Object.entries(nodes)) node.answer = answers(chain, blocks);
-  await page.fill("#node", Object.values(nodes).map(({ url }) => url).join(" "));
+  await page.fill(
+    "#node",
+    Object.values(nodes)
+      .map(({ url }) => url)
+      .join(" "),
+  );
   await page.click("#chain button");
   await page.waitForFunction(() => /^(?!Asking)./s.test(document.querySelector("#chain-state").textContent));
 }
@@ -90,7 +100,10 @@ test("what is no bundle is NOT verified, and says why", async () => {
   const [{ patch }] = verifies;
   for (const { why, patch: wrong } of [...refused, { why: "half a file", patch }]) {
     const bytes = files(patched(made, wrong)).bundle;
-    await page.setInputFiles("#bundle-file", file("access.sealproof.json", why === "half a file" ? bytes.subarray(0, bytes.length / 2) : bytes));
+    await page.setInputFiles(
+      "#bundle-file",
+      file("access.sealproof.json", why === "half a file" ? bytes.subarray(0, bytes.length / 2) : bytes),
+    );
     await page.waitForFunction(() => document.querySelector("#answer").checkVisibility());
     assert.equal(await page.textContent("#verdict"), NAMES["not-verified"], why);
     assert.match(await page.textContent("#ticks [data-code='bundle']"), /bundle/, why);
@@ -109,7 +122,10 @@ test("files that are dropped together find their places", async () => {
       for (const [name, text] of texts) transfer.items.add(new File([text], name));
       return transfer;
     },
-    [["a.json", Buffer.from(bundle).toString()], ["b.json", Buffer.from(trust).toString()]],
+    [
+      ["a.json", Buffer.from(bundle).toString()],
+      ["b.json", Buffer.from(trust).toString()],
+    ],
   );
   await page.dispatchEvent("main", "drop", { dataTransfer: dropped });
   await page.waitForFunction(() => document.querySelector("#answer").checkVisibility());
@@ -123,11 +139,14 @@ test("files that are dropped together find their places", async () => {
 
 test("a file dropped on a place is taken for what the place says", async () => {
   const page = await opened();
-  const transfer = await page.evaluateHandle((text) => {
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([text], "any.json"));
-    return transfer;
-  }, Buffer.from(files(made).bundle).toString());
+  const transfer = await page.evaluateHandle(
+    (text) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([text], "any.json"));
+      return transfer;
+    },
+    Buffer.from(files(made).bundle).toString(),
+  );
   await page.dispatchEvent("#trust-drop label", "drop", { dataTransfer: transfer });
   await page.waitForFunction(() => document.querySelector("#trust-state").textContent.includes("any.json"));
   assert.match(await page.textContent("#trust-state"), /not a trust file/);
@@ -141,7 +160,11 @@ test("the reader can give the block's hash, and a wrong one is noticed", async (
   await choose(page, whole);
   assert.match(await page.textContent("#block-name"), /24,000,000 of Ethereum/);
   const { hash } = made.blocks[0];
-  for (const [typed, verdict] of [[`0x${hash}`, "verified"], [`0x${"0".repeat(64)}`, "not-verified"], [hash.toUpperCase(), "verified"]]) {
+  for (const [typed, verdict] of [
+    [`0x${hash}`, "verified"],
+    [`0x${"0".repeat(64)}`, "not-verified"],
+    [hash.toUpperCase(), "verified"],
+  ]) {
     await page.fill("#hash", typed);
     await page.press("#hash", "Enter");
     await page.waitForFunction((name) => document.querySelector("#verdict").textContent === name, NAMES[verdict]);
@@ -158,7 +181,12 @@ test("the reader can give the block's hash, and a wrong one is noticed", async (
 
 test("pictures of each verdict, in light and dark, on paper and on a telephone", async () => {
   const looks = { light: {}, dark: { colorScheme: "dark" }, narrow: { viewport: { width: 375, height: 800 } } };
-  const cases = { verified: "as made", "not-verified": "another caller", waiting: "no anchor yet, and when it is expected", forked: "a forked log, signed and cosigned" };
+  const cases = {
+    verified: "as made",
+    "not-verified": "another caller",
+    waiting: "no anchor yet, and when it is expected",
+    forked: "a forked log, signed and cosigned",
+  };
   for (const [look, options] of Object.entries(looks)) {
     const page = await opened(options);
     for (const [name, why] of Object.entries(cases)) {
@@ -166,7 +194,9 @@ test("pictures of each verdict, in light and dark, on paper and on a telephone",
       await choose(page, whole);
       if (whole.bundle.anchors) await confirm(page, whole);
       assert.deepEqual(await tooFaint(page), [], `${look} ${name}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const wide = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
       assert.equal(wide, 0, `${look} ${name} is too wide`);
       await picture(page, `${name}-${look}`);
     }
@@ -179,7 +209,9 @@ const tooFaint = (page) =>
   page.evaluate(() => {
     const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
     const light = (colour) => {
-      const [red, green, blue] = numbers(colour).map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+      const [red, green, blue] = numbers(colour).map((part) =>
+        part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4,
+      );
       return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
     };
     const behind = (element) => {
@@ -189,7 +221,10 @@ const tooFaint = (page) =>
       }
       return "rgb(255, 255, 255)";
     };
-    const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+    const texts = [...document.querySelectorAll("body *")].filter(
+      (element) =>
+        element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()),
+    );
     if (texts.length < 30) return ["nothing is there"];
     return texts
       .map((element) => {
@@ -205,7 +240,15 @@ test("on paper stand the answer and its detail, and not the questions", async ()
   await confirm(page, made);
   await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
   await page.emulateMedia({ media: "print" });
-  assert.deepEqual([await page.isVisible("#steps"), await page.isVisible("#print"), await page.isVisible("#detail"), await page.isVisible("#printed")], [false, false, true, true]);
+  assert.deepEqual(
+    [
+      await page.isVisible("#steps"),
+      await page.isVisible("#print"),
+      await page.isVisible("#detail"),
+      await page.isVisible("#printed"),
+    ],
+    [false, false, true, true],
+  );
   assert.match(await page.textContent("#detail"), /SHA-256 [0-9a-f]{64}/);
   await picture(page, "print");
   await page.evaluate(() => dispatchEvent(new Event("afterprint")));
@@ -222,7 +265,16 @@ test("it is used by keyboard alone, in the order in which it is read", async () 
     await page.keyboard.press("Tab");
     reached.push(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
   }
-  assert.deepEqual(reached, ["bundle-file", "trust-file", "node", "hash", "For chains that name no final block", "Confirm the block", "Technical detail", "print"]);
+  assert.deepEqual(reached, [
+    "bundle-file",
+    "trust-file",
+    "node",
+    "hash",
+    "For chains that name no final block",
+    "Confirm the block",
+    "Technical detail",
+    "print",
+  ]);
   await page.focus("#technical summary");
   await page.keyboard.press("Enter");
   assert.ok(await page.isVisible("#detail"));
@@ -244,7 +296,11 @@ test("a screen reader is told what everything is, and the verdict when it comes"
     assert.match(tree, part);
   }
   assert.equal(await page.getAttribute("[role=status]:has(#verdict)", "aria-live"), "polite");
-  const unnamed = await page.evaluate(() => [...document.querySelectorAll("input, button")].filter((one) => one.type !== "submit" && !one.labels?.length && !one.textContent).map(({ id }) => id));
+  const unnamed = await page.evaluate(() =>
+    [...document.querySelectorAll("input, button")]
+      .filter((one) => one.type !== "submit" && !one.labels?.length && !one.textContent)
+      .map(({ id }) => id),
+  );
   assert.deepEqual(unnamed, []);
   await page.context().close();
 });
@@ -253,15 +309,32 @@ test("what a bundle says is never markup, and never runs", async () => {
   const page = await opened();
   const evil = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>";
   const id = "05050505-0505-0505-0505-050505050505";
-  await choose(page, logOfOne({ v: 1, kind: "audit-read", id, at: "2026-11-22T16:21:00.000Z", by: evil, what: "\u202eopenings" }));
+  await choose(
+    page,
+    logOfOne({ v: 1, kind: "audit-read", id, at: "2026-11-22T16:21:00.000Z", by: evil, what: "\u202eopenings" }),
+  );
   assert.match(await page.textContent("#records"), /<img src=x/);
   await page.click("#technical summary");
   assert.match(await page.textContent("#detail pre"), /<img src=x/);
-  assert.deepEqual(await page.evaluate(() => [document.title, document.images.length, document.scripts.length]), ["Check a proof · Sealgate", 0, 1]);
+  assert.deepEqual(await page.evaluate(() => [document.title, document.images.length, document.scripts.length]), [
+    "Check a proof · Sealgate",
+    0,
+    1,
+  ]);
   // Even a mistake in the page could not write markup, or load anything.
   const walls = await page.evaluate(async () => {
-    const tried = (action) => Promise.resolve().then(action).then(() => "went", () => "refused");
-    return [await tried(() => (document.body.innerHTML = "<b>x</b>")), await tried(() => fetch("http://192.0.2.1/")), await tried(() => (document.createElement("script").text = "1"))];
+    const tried = (action) =>
+      Promise.resolve()
+        .then(action)
+        .then(
+          () => "went",
+          () => "refused",
+        );
+    return [
+      await tried(() => (document.body.innerHTML = "<b>x</b>")),
+      await tried(() => fetch("http://192.0.2.1/")),
+      await tried(() => (document.createElement("script").text = "1")),
+    ];
   });
   assert.deepEqual(walls, ["refused", "refused", "refused"]);
   await page.context().close();

@@ -13,7 +13,11 @@ const trust = parseTrust(readFileSync(trustFile));
 async function answer() {
   try {
     const bundle = parseBundle(readFileSync(bundleFile));
-    const { blocks, notes } = await askNodes(parseAddresses(nodes.join(" ")), nodes.length > 0 ? bundle.anchors : [], null);
+    const { blocks, notes } = await askNodes(
+      parseAddresses(nodes.join(" ")),
+      nodes.length > 0 ? bundle.anchors : [],
+      null,
+    );
     const report = verify(bundle, trust, blocks);
     return { ...summary(report), findings: report.findings, notes, records: report.records.length };
   } catch (error) {

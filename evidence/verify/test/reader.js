@@ -21,8 +21,14 @@ try {
     await page.click("#chain button");
     await page.waitForFunction(() => /^(?!Asking)./s.test(document.querySelector("#chain-state").textContent));
   }
-  if (process.env.SEALGATE_PICTURES) await page.screenshot({ path: `${process.env.SEALGATE_PICTURES}/${Date.now()}.png`, fullPage: true });
-  const found = { verdict: await page.textContent("#verdict"), lead: await page.textContent("#lead"), asked: await page.textContent("#chain-state"), said };
+  if (process.env.SEALGATE_PICTURES)
+    await page.screenshot({ path: `${process.env.SEALGATE_PICTURES}/${Date.now()}.png`, fullPage: true });
+  const found = {
+    verdict: await page.textContent("#verdict"),
+    lead: await page.textContent("#lead"),
+    asked: await page.textContent("#chain-state"),
+    said,
+  };
   process.stdout.write(`${JSON.stringify(found)}\n`);
 } finally {
   await browser.close();

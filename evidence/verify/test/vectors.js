@@ -44,7 +44,12 @@ export const files = ({ bundle, trust }) => ({
 
 /** The blocks of a document as `verify` takes them. */
 export const blocksOf = ({ blocks }) =>
-  blocks.map(({ chain_id, number, hash, finality }) => ({ chainId: BigInt(chain_id), number: BigInt(number), hash, final: finality === "final" }));
+  blocks.map(({ chain_id, number, hash, finality }) => ({
+    chainId: BigInt(chain_id),
+    number: BigInt(number),
+    hash,
+    final: finality === "final",
+  }));
 
 /** The four verdicts and the codes of a report, in the form of the vectors. */
 export const summary = (report) => ({

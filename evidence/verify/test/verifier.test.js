@@ -17,18 +17,23 @@ const { document, verifies, refused } = vectors("bundle");
 const report = (whole) => verify(parseBundle(files(whole).bundle), parseTrust(files(whole).trust), blocksOf(whole));
 
 for (const { why, patch, expect } of verifies) {
-  test(`bundle: ${why}`, () => assert.deepEqual(summary(report(patched(document, patch))), { ...expect, codes: expect.codes.toSorted() }));
+  test(`bundle: ${why}`, () =>
+    assert.deepEqual(summary(report(patched(document, patch))), { ...expect, codes: expect.codes.toSorted() }));
 }
 
 for (const { why, patch } of refused) {
-  test(`no bundle: ${why}`, () => assert.throws(() => parseBundle(files(patched(document, patch)).bundle), { name: "Error" }));
+  test(`no bundle: ${why}`, () =>
+    assert.throws(() => parseBundle(files(patched(document, patch)).bundle), { name: "Error" }));
 }
 
 test("every finding is a sentence, and a verdict that is not good names one", () => {
   for (const { why, patch } of verifies) {
     const { verdict, findings } = report(patched(document, patch));
     assert.equal(findings.length === 0, verdict === "verified", why);
-    assert.ok(findings.every(({ message }) => message.length > 10), why);
+    assert.ok(
+      findings.every(({ message }) => message.length > 10),
+      why,
+    );
   }
 });
 
@@ -42,7 +47,11 @@ test("any one bit of a bundle that is changed is noticed", () => {
     changed[bit >> 3] ^= 1 << (bit & 7);
     const before = new TextDecoder().decode(bundle.subarray(0, (bit >> 3) + 1));
     // The transaction is information only, and a line of a key that nobody knows is no cosignature (docs/spec).
-    const allowed = /"transaction":"[0-9a-f]*$/.test(before) ? "verified" : /\u2014 witness[^"]*$/.test(before) ? "cannot-check" : "not-verified";
+    const allowed = /"transaction":"[0-9a-f]*$/.test(before)
+      ? "verified"
+      : /\u2014 witness[^"]*$/.test(before)
+        ? "cannot-check"
+        : "not-verified";
     const found = verdictOf(changed, pinned, blocks);
     assert.ok([allowed, "not-verified"].includes(found), `bit ${bit}: ${found}`);
     tried += 1;
@@ -89,12 +98,35 @@ test("trust files that pin nothing sound are refused by name", () => {
 test("json that two readers could read differently is refused", () => {
   const nested = (depth) => "[".repeat(depth) + "]".repeat(depth);
   for (const wrong of [
-    "", "{", '{"a":1,"a":2}', '{"a":{"b":1,"b":1}}', '"\\ud800"', '"\\udc00\\ud800"', "9007199254740993", "9007199254740992", "1e999", "01", "+1",
-    ".5", "1.", "NaN", "tru", "1 2", '"\u0001"', "'a'", "[1,]", '{"a":1,}', "\ufeff1", nested(101),
+    "",
+    "{",
+    '{"a":1,"a":2}',
+    '{"a":{"b":1,"b":1}}',
+    '"\\ud800"',
+    '"\\udc00\\ud800"',
+    "9007199254740993",
+    "9007199254740992",
+    "1e999",
+    "01",
+    "+1",
+    ".5",
+    "1.",
+    "NaN",
+    "tru",
+    "1 2",
+    '"\u0001"',
+    "'a'",
+    "[1,]",
+    '{"a":1,}',
+    "\ufeff1",
+    nested(101),
   ]) {
     assert.throws(() => parseStrict(wrong), { name: "Error" }, wrong);
   }
-  assert.deepEqual(parseStrict(' {"a" : [1, -2.5e3, true, false, null, "\\u00e9\\n\\ud83d\\ude00"]}'), Object.assign(Object.create(null), { a: [1, -2500, true, false, null, "é\n😀"] }));
+  assert.deepEqual(
+    parseStrict(' {"a" : [1, -2.5e3, true, false, null, "\\u00e9\\n\\ud83d\\ude00"]}'),
+    Object.assign(Object.create(null), { a: [1, -2500, true, false, null, "é\n😀"] }),
+  );
   assert.equal(canonical(parseStrict(nested(100))), nested(100));
   // RFC 8785 section 3.2.3: by UTF-16 units, not by code points; and names that JavaScript orders or treats otherwise.
   const names = '{"\\ud83d\\ude00":1,"\\ufb33":2,"10":3,"9":4,"__proto__":5,"€":6}';
@@ -115,7 +147,10 @@ test("long and deep inputs end in a verdict, not in an overflow", () => {
     deep = Uint8Array.from([...prefix, ...deep]);
     if (deep.length > 60_000) break;
   }
-  const header = patched(document, [{ op: "remove", path: "/bundle/anchors/1" }, { op: "replace", path: "/bundle/anchors/0/anchor/header_rlp", value: hex(deep) }]);
+  const header = patched(document, [
+    { op: "remove", path: "/bundle/anchors/1" },
+    { op: "replace", path: "/bundle/anchors/0/anchor/header_rlp", value: hex(deep) },
+  ]);
   assert.deepEqual(summary(report(header)).codes, ["header"]);
 });
 
@@ -140,7 +175,16 @@ test("events", () => {
 test("an unchanged event that cannot be read is neither verified nor called changed", () => {
   const stop = { v: 1, kind: "stop", id: "05050505-0505-0505-0505-050505050505", at: "2026-11-22T16:21:00.000Z" };
   assert.equal(report(logOfOne(stop)).content.verdict, "verified");
-  const unread = [{ ...stop, v: 2 }, { ...stop, kind: "toString" }, { ...stop, kind: "later" }, { ...stop, more: 1 }, { ...stop, at: "2026-11-22" }, "stop", 7, []];
+  const unread = [
+    { ...stop, v: 2 },
+    { ...stop, kind: "toString" },
+    { ...stop, kind: "later" },
+    { ...stop, more: 1 },
+    { ...stop, at: "2026-11-22" },
+    "stop",
+    7,
+    [],
+  ];
   for (const event of unread) {
     assert.deepEqual(summary(report(logOfOne(event))).codes, ["event-version"], JSON.stringify(event));
   }
@@ -150,9 +194,19 @@ test("commitments", () => {
   const { commitments, mutations } = vectors("commitment");
   const length = (bytes) => Uint8Array.of(0, 0, bytes.length >> 8, bytes.length & 255);
   const commit = ({ tenant, salt, event }) =>
-    hex(keccak(utf8("sealgate/commit/v1\0"), length(utf8(tenant)), utf8(tenant), fromHex(salt), length(utf8(event)), utf8(event)));
+    hex(
+      keccak(
+        utf8("sealgate/commit/v1\0"),
+        length(utf8(tenant)),
+        utf8(tenant),
+        fromHex(salt),
+        length(utf8(event)),
+        utf8(event),
+      ),
+    );
   for (const vector of commitments) assert.equal(commit(vector), vector.commitment, vector.name);
-  for (const vector of mutations) assert.ok(!commitments.some(({ commitment }) => commitment === commit(vector)), JSON.stringify(vector));
+  for (const vector of mutations)
+    assert.ok(!commitments.some(({ commitment }) => commitment === commit(vector)), JSON.stringify(vector));
 });
 
 test("leaves", () => {
@@ -168,7 +222,13 @@ test("merkle proofs", () => {
   const { inclusion, consistency } = vectors("merkle");
   const path = (hashes) => hashes.map((hash) => fromHex(hash));
   for (const one of inclusion) {
-    const cause = checkInclusion(fromHex(one.leaf_hash), fromDecimal(one.index), fromDecimal(one.size), path(one.path), fromHex(one.root));
+    const cause = checkInclusion(
+      fromHex(one.leaf_hash),
+      fromDecimal(one.index),
+      fromDecimal(one.size),
+      path(one.path),
+      fromHex(one.root),
+    );
     assert.equal(cause === null, one.holds, JSON.stringify(one));
   }
   for (const one of consistency) {
@@ -181,7 +241,12 @@ test("merkle proofs", () => {
 test("notes", () => {
   const { keys, verifies, refused } = vectors("note");
   const known = keys.map(parseKey);
-  for (const { why, note, verified_by } of verifies) assert.deepEqual(openNote(note, known).signers.map(({ name }) => name), verified_by, why);
+  for (const { why, note, verified_by } of verifies)
+    assert.deepEqual(
+      openNote(note, known).signers.map(({ name }) => name),
+      verified_by,
+      why,
+    );
   for (const { why, note } of refused) assert.throws(() => openNote(note, known), { name: "Error" }, why);
 });
 
