@@ -101,10 +101,13 @@ fn content(tenant: Option<&TenantId>, record: &Record) -> Content {
         let in_leaf = record.leaf.commitment;
         return untold(Verdict::differs(Difference::Commitment { index: record.index, computed, in_leaf }));
     }
-    // Unchanged, whatever it says; but what cannot be read has no time to check.
+    // Unchanged, whatever it says; but what cannot be read has no time to check. Nor is an event what this program would not
+    // itself write, such as a null in an absent member's place (event.md, Form).
     match AccessEvent::from_value(event.clone()) {
-        Ok(event) => Content { verdict: Verdict::Verified, event: Some(event) },
-        Err(_) => untold(Verdict::missing(Missing::EventVersion { index: record.index })),
+        Ok(event) if event.canonical_bytes().is_ok_and(|bytes| bytes == canonical) => {
+            Content { verdict: Verdict::Verified, event: Some(event) }
+        }
+        Ok(_) | Err(_) => untold(Verdict::missing(Missing::EventVersion { index: record.index })),
     }
 }
 

@@ -84,6 +84,10 @@ fn an_unchanged_event_that_cannot_be_read_is_not_called_changed() {
     assert_eq!(report.content, Verdict::missing(Missing::EventVersion { index: LeafIndex::new(0) }));
     assert_eq!(report.logged, Verdict::Verified);
     assert_eq!(report.verdict.exit_code(), 3);
+    // Readable, but nothing that a gateway of this version writes: event.md, Form 3.
+    let with_null = json!({"v": 1, "kind": "policy-change", "id": "01010101-0101-0101-0101-010101010101",
+        "at": "2026-11-22T16:20:00.123Z", "policy_digest": "22".repeat(32), "by": null});
+    assert_eq!(report_on(with_null).content, report.content);
 }
 
 #[test]

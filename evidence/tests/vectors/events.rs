@@ -3,7 +3,7 @@
 use evidence::commitment::{commit, salt};
 use evidence::event::{
     AccessEvent, AuditRead, Counts, Denial, End, EpochClosed, Erasure, EventBody, Heartbeat, HeartbeatCounters,
-    Outcome, PolicyChange, Review, Start, Stop, Unauthenticated,
+    Outcome, PolicyChange, Review, Start, Stop, Unauthenticated, Universal, UniversalUse,
 };
 use evidence::ids::{Commitment, Epoch, EventId, Hash, Salt, Sequence, SourceId, TenantId};
 use evidence::leaf::Leaf;
@@ -57,6 +57,11 @@ fn every_kind() -> Vec<AccessEvent> {
             finding: "none — Überprüfung \u{1F512}".to_owned(),
         }),
         EventBody::EpochClosed(EpochClosed { source: SourceId::new([0x11; 16]), epoch: Epoch::new(1), events: 42 }),
+        EventBody::Universal(Universal {
+            request,
+            window: 1,
+            resources: vec![UniversalUse { reference: "Practitioner/weber".parse().unwrap(), version: None }],
+        }),
     ];
     let others = bodies.into_iter().zip(1..).map(|(body, n)| AccessEvent {
         id: kit::event_id(n),
@@ -113,7 +118,7 @@ fn event() {
         assert_eq!(event.kind(), text(case, "kind"));
         assert_eq!(event.canonical_bytes().unwrap(), bytes);
     }
-    assert_eq!(cases(&file, "events").len(), 13);
+    assert_eq!(cases(&file, "events").len(), 14);
     for case in cases(&file, "refused") {
         assert!(AccessEvent::from_canonical(text(case, "text").as_bytes()).is_err(), "{case}");
     }

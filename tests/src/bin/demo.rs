@@ -269,6 +269,11 @@ fn print_what_to_try(state: &State, folder: &Folder, own_data: bool) {
         state.trust_file.display(),
         state.chain_rpc
     );
+    if let Ok(root) = workspace::root() {
+        println!("  # the same without any program of Sealgate's: open this page, drop access.sealproof.json and");
+        println!("  # {} on it, and give it {} as the node", state.trust_file.display(), state.chain_rpc);
+        println!("  xdg-open {}", root.join("evidence/verify/verify.html").display());
+    }
     println!("\nCtrl-C ends all of it.");
 }
 

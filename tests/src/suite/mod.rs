@@ -34,6 +34,7 @@ mod reload;
 mod replay;
 pub mod runner;
 mod shadow;
+mod stranger;
 pub mod telemetry;
 mod told;
 mod transactions;
@@ -243,6 +244,7 @@ pub fn tests() -> Vec<Test> {
         test!(drain::requests_at_work_finish, Gateway),
         test!(backup::a_lost_journal_is_restored, Gateway),
         test!(backup::an_old_snapshot_is_caught, Gateway),
+        test!(stranger::a_real_bundle_is_checked_without_our_programs, Gateway),
         test!(chart::a_release_passes_its_own_test, Sidecar),
         test!(us_core::searches_lose_nothing, Gateway),
         test!(us_core::only_addresses_are_rewritten, Gateway),

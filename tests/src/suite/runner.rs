@@ -68,6 +68,7 @@ pub async fn run(plan: Plan) -> Result<Tally> {
         tally.add(unit_tests().await?);
         tally.add(fuzz().await?);
         tally.add(contracts().await?);
+        tally.add(page().await?);
         tally.add(profiles().await?);
         tally.add(chart().await?);
     }
@@ -187,6 +188,13 @@ async fn contracts() -> Result<Tally> {
     }
     say::step("anchor-sidecar/contracts/check");
     counted("the contracts' check", Command::new(Path::new(&check))).await
+}
+
+/// verify.html rebuilt, its verifier and the manual steps held to the vectors, and the page tried in Chromium.
+async fn page() -> Result<Tally> {
+    say::step("evidence/verify/check");
+    let check = workspace::root()?.join("evidence/verify/check");
+    checked("verify.html", Command::new(Path::new(&check)), "verify.html: its packages cannot be had here").await
 }
 
 /// The FSH sources, compiled by SUSHI; where its packages cannot be had that is said, and is no failure.
