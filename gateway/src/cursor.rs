@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 const NONCE: usize = 12;
+const TAG: usize = 16;
 /// Long enough to page by hand, short enough that a forgotten cursor does not outlive a working day.
 const LIFETIME: Duration = Duration::hours(8);
 /// The longest cursor that is looked at.
@@ -26,8 +27,12 @@ pub enum Position {
     UpstreamPage {
         /// Path and query below the upstream's base.
         target: String,
-        /// Visible matches of that page that an earlier page of ours held; of a history, its entries that were decided on.
+        /// Visible matches of that page that an earlier page of ours held.
         skip: u64,
+        /// The entry behind which it goes on, instead: the mark of the last one that was shown. What is written in between
+        /// stands before it, hidden or not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
         /// The page size of the search.
         count: u32,
     },
@@ -88,7 +93,8 @@ impl Cursors {
     ) -> Result<String, NotOurCursor> {
         let sealed = Sealed { position, shown: shown.to_owned(), until: (now + LIFETIME).unix_timestamp() };
         let mut plain = serde_json::to_vec(&sealed).map_err(|_| NotOurCursor)?;
-        plain.resize(plain.len() + room_for_numbers(&plain), b' ');
+        let most = (LONGEST / 4 * 3 - NONCE - TAG).max(plain.len());
+        plain.resize((plain.len() + room_for_numbers(&plain)).min(most), b' ');
         let aad = self.bound_to(caller, resource_type);
         let payload = Payload { msg: &plain, aad: &aad };
         let mut out = nonce.to_vec();
@@ -135,9 +141,15 @@ impl Cursors {
 /// What fills each number up to the same width. Where a search goes on is counted in what the upstream holds, hidden or
 /// not, and the length of a cursor must not tell of that.
 fn room_for_numbers(plain: &[u8]) -> usize {
-    let words = plain.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
-    let numbers = words.filter(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit));
-    numbers.map(|number| WIDEST.saturating_sub(number.len())).sum()
+    let mut room = 0;
+    // What follows on a percent sign is an escape; what stands behind that is a word of its own.
+    for (at, part) in plain.split(|byte| *byte == b'%').enumerate() {
+        let part = if at == 0 { part } else { part.get(2..).unwrap_or_default() };
+        let words = part.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+        let numbers = words.filter(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit));
+        room += numbers.map(|number| WIDEST.saturating_sub(number.len())).sum::<usize>();
+    }
+    room
 }
 
 /// The digits of the largest `u64`.

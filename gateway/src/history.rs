@@ -71,10 +71,10 @@ async fn hidden(gate: &Gate, judge: &Judge, of: &Of, name: String) -> Result<Opt
 /// The plan, and the query that the self link shows.
 fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, String), Problem> {
     let to_the_end = matches!(asked.of, Of::Instance(..));
-    let plan = |target: String, query: String, count: u32, skip: u64, passed: u64| HistoryPlan {
+    let plan = |target: String, query: String, count: u32, skip: u64, after: Option<String>| HistoryPlan {
         of: asked.of.clone(),
         page: PagePlan { target, query, count, to_the_end, skip, bounds: gate.shared.bounds() },
-        passed,
+        after,
         largest: gate.shared.limits.entry,
         reaches: asked.reaches.clone(),
     };
@@ -83,9 +83,11 @@ fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, S
     };
     if let Some((position, shown)) = opened(&asked.cursors, judge, &asked.of.path(), asked.query)? {
         return Ok(match position {
-            Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, 0, skip), shown),
+            Position::UpstreamPage { target, skip, after, count } => {
+                (plan(target, String::new(), count, skip, after), shown)
+            }
             Position::AfterMatches { query, skip, count } => {
-                (plan(target(&query, count), query, count, skip, 0), shown)
+                (plan(target(&query, count), query, count, skip, None), shown)
             }
         });
     }
@@ -98,5 +100,5 @@ fn plan(gate: &Gate, judge: &Judge, asked: &Asked<'_>) -> Result<(HistoryPlan, S
         });
     }
     let query = checked.narrowing().to_query();
-    Ok((plan(target(&query, count), query, count, 0, 0), checked.shown().to_query()))
+    Ok((plan(target(&query, count), query, count, 0, None), checked.shown().to_query()))
 }

@@ -151,7 +151,9 @@ pub(crate) fn plan(
     };
     if let Some((position, shown)) = opened(&asked.cursors, judge, asked.rtype.as_str(), asked.query)? {
         return Ok(match position {
-            Position::UpstreamPage { target, skip, count } => (plan(target, String::new(), count, false, skip), shown),
+            Position::UpstreamPage { target, skip, count, .. } => {
+                (plan(target, String::new(), count, false, skip), shown)
+            }
             Position::AfterMatches { query, skip, count } => (
                 plan(
                     first_target(asked.rtype, &query, upstream_page(&query, count, UPSTREAM_PAGE)),

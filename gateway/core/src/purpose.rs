@@ -154,7 +154,8 @@ pub fn breaks_glass(requested: &Coding) -> bool {
 /// With a grant TREAT becomes BTG; without one BTG counts as TREAT (CONSENT.md, "Break glass").
 pub fn under_grant(requested: &Coding, granted: bool) -> Coding {
     match known(requested) {
-        Some(TREAT) if granted => coding(BTG),
+        // In one spelling: policies ask for it by that.
+        Some(TREAT | BTG) if granted => coding(BTG),
         Some(BTG) if !granted => coding(TREAT),
         _ => requested.clone(),
     }

@@ -64,7 +64,10 @@ async fn review(
     if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
         return malformed("`by` names the reviewer in at most 128 characters.");
     }
-    match reviews.review(id, by, outcome).await {
+    // A review that has begun goes on to its end, whether or not somebody waits for the answer.
+    let (reviews, by) = (reviews.clone(), by.to_owned());
+    let reviewed = actix_web::rt::spawn(async move { reviews.review(id, &by, outcome).await });
+    match reviewed.await.unwrap_or(Err(ReviewFault::Unavailable)) {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(fault) => told(fault),
     }

@@ -52,12 +52,21 @@ fn a_cursor_is_as_long_however_far_it_is() {
     let cursors = Cursors::new(&[1; 32], "policy-a");
     let length = |offset: u64, skip: u64| {
         let target = format!("?_getpages=0c5c1ad2-32e1-4d1b-9b7e-5b6c4f3a2d10&_getpagesoffset={offset}&_count=250");
-        let position = Position::UpstreamPage { target, skip, count: 50 };
+        let position = Position::UpstreamPage { target, skip, after: None, count: 50 };
         let sealed = cursors.seal(&caller(), "Observation", position.clone(), "code=x", NOW, NONCE_BYTES).unwrap();
         let opened = cursors.open(&caller(), "Observation", &sealed, NOW).unwrap();
         assert_eq!(opened.0, position);
         sealed.len()
     };
+    let escaped = |target: &str| {
+        let position = Position::UpstreamPage { target: target.to_owned(), skip: 0, after: None, count: 50 };
+        cursors.seal(&caller(), "Observation", position, "", NOW, NONCE_BYTES).unwrap().len()
+    };
+    assert_eq!(escaped("?page=offset%3D9"), escaped("?page=offset%3D10"));
+    let many = "value-quantity=1&".repeat(250);
+    let position = Position::AfterMatches { query: many.clone(), skip: 3, count: 50 };
+    let long = cursors.seal(&caller(), "Observation", position, &many[..1_000], NOW, NONCE_BYTES).unwrap();
+    assert!(cursors.open(&caller(), "Observation", &long, NOW).is_ok(), "{} characters", long.len());
     let near = length(9, 9);
     assert_eq!([length(10, 9), length(99_999, 0), length(250, 120)], [near; 3]);
 }

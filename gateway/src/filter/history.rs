@@ -13,6 +13,7 @@ use gateway_core::decide::{Action, Permit};
 use gateway_core::facts::ResourceFacts;
 use gateway_core::json::{Doc, quoted};
 use gateway_core::owner::PatientId;
+use sha2::{Digest as _, Sha256};
 
 pub use self::of::{HistoryPlan, Of};
 use self::told::{Told, name_of};
@@ -24,6 +25,7 @@ use super::paging::{Kind, Paging};
 use super::plan::Links;
 use super::window::Window;
 use crate::gather::versions::{Lineage, is_deletion};
+use crate::links::stale_cursor;
 use crate::problem::Problem;
 use crate::read::{is_shown_in_parts, own_validator};
 
@@ -35,16 +37,15 @@ pub struct HistoryAnswer {
     plan: HistoryPlan,
     links: Links,
     paging: Paging,
-    /// Entries of the first page that earlier pages of ours decided on.
-    passed: u64,
+    /// The mark of the entry behind which it goes on, until that is found.
+    after: Option<String>,
     /// By name; `None` where a resource's history is hidden whatever it holds.
     lineages: BTreeMap<String, Option<Arc<Lineage>>>,
 }
 
 /// An entry of the upstream that may have a place in the answer.
 struct Entry<'a> {
-    /// In the upstream's page.
-    number: u64,
+    mark: String,
     name: String,
     told: Told,
     /// `None`: it was deleted.
@@ -56,8 +57,8 @@ impl HistoryAnswer {
     /// An answer whose first upstream page is open.
     pub fn new(judge: Judge, permit: Permit, pages: Pages, plan: HistoryPlan, links: Links) -> Self {
         let paging = Paging::new(Kind::History, plan.page.clone());
-        let passed = plan.passed;
-        Self { judge, permit, pages, plan, links, paging, passed, lineages: BTreeMap::new() }
+        let after = plan.after.clone();
+        Self { judge, permit, pages, plan, links, paging, after, lineages: BTreeMap::new() }
     }
 
     /// The next window; its `last` says whether the answer ends with it.
@@ -79,27 +80,33 @@ impl HistoryAnswer {
 
     /// Reads and writes at most a fraction of a window, less where a page ends.
     async fn batch(&mut self, window: &mut Window) -> Result<(), Problem> {
-        let (mut batch, mut bytes): (Vec<(u64, Vec<u8>)>, usize) = (Vec::new(), 0);
+        let (mut batch, mut bytes): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
         // Of each entry's resource all versions are read.
         let most = self.paging.most_at_once();
         while batch.len() < most && !self.paging.batch_is_full(bytes, batch.len()) {
             match self.pages.next().await? {
                 Next::Entry(raw) => {
                     self.paging.count_entry(window)?;
-                    let number = self.paging.number();
-                    if number >= self.passed && !self.paging.is_settled() {
-                        bytes += raw.len();
-                        batch.push((number, raw));
+                    match &self.after {
+                        Some(after) if mark(&raw) == *after => self.after = None,
+                        Some(_) => {}
+                        None if self.paging.is_settled() => {}
+                        None => {
+                            bytes += raw.len();
+                            batch.push(raw);
+                        }
                     }
                 }
                 // Its resource is hidden whole: no version of it is decided on without all the others.
                 Next::TooLong(_) => self.paging.count_entry(window)?,
                 Next::PageEnd { next } => {
                     self.write(&batch, window).await?;
-                    self.passed = 0;
                     // A history is one search.
                     self.paging.page_ended(false)?;
-                    return self.paging.turn(&mut self.pages, &self.permit, next).await;
+                    self.paging.turn(&mut self.pages, &self.permit, next).await?;
+                    // Nothing left yet: what the link goes on behind is not there any more.
+                    let lost = self.paging.is_done() && self.after.is_some();
+                    return if lost { Err(stale_cursor()) } else { Ok(()) };
                 }
             }
         }
@@ -107,10 +114,10 @@ impl HistoryAnswer {
     }
 
     /// Decides each entry of the batch and writes those that may leave and belong on this page.
-    async fn write(&mut self, batch: &[(u64, Vec<u8>)], window: &mut Window) -> Result<(), Problem> {
+    async fn write(&mut self, batch: &[Vec<u8>], window: &mut Window) -> Result<(), Problem> {
         let mut docs = Vec::with_capacity(batch.len());
-        for (number, raw) in batch {
-            docs.push((*number, Doc::parse(raw).map_err(|_| MALFORMED)?));
+        for raw in batch {
+            docs.push(Doc::parse(raw).map_err(|_| MALFORMED)?);
         }
         let entries = self.entries(&docs).await?;
         let gates = self.gates(&entries).await?;
@@ -125,7 +132,7 @@ impl HistoryAnswer {
             let gate = gates.get(&entry.name).ok_or(MALFORMED)?;
             let version = if stored { judged.next() } else { None };
             if !self.plan.page.to_the_end {
-                self.paging.goes_on_at(entry.number);
+                self.paging.goes_on_behind(entry.mark.clone());
             }
             match version {
                 Some((judged, subject)) => self.write_version(&entry, gate, judged, &subject.facts, window)?,
@@ -136,10 +143,10 @@ impl HistoryAnswer {
     }
 
     /// The entries that may have a place, under the labels of all versions of their resources.
-    async fn entries<'a>(&mut self, docs: &'a [(u64, Doc<'a>)]) -> Result<Vec<Entry<'a>>, Problem> {
+    async fn entries<'a>(&mut self, docs: &'a [Doc<'a>]) -> Result<Vec<Entry<'a>>, Problem> {
         let action = self.plan.of.action();
         let mut found = Vec::with_capacity(docs.len());
-        for (number, doc) in docs {
+        for doc in docs {
             let entry = doc.root();
             let stored = match entry.get("resource") {
                 Some(resource) => match self.judge.subject(doc.source(), resource, action) {
@@ -153,16 +160,16 @@ impl HistoryAnswer {
             let rtype = name.split('/').next().unwrap_or_default();
             if self.plan.of.holds(&name) && self.plan.reaches.reaches(rtype) {
                 let told = Told::of(entry, &name, self.judge.bases());
-                found.push((*number, name, told, stored));
+                found.push((mark(doc.source()), name, told, stored));
             }
         }
         self.learn(found.iter().map(|(_, name, ..)| name)).await?;
-        let entries = found.into_iter().filter_map(|(number, name, told, mut stored)| {
+        let entries = found.into_iter().filter_map(|(mark, name, told, mut stored)| {
             let lineage = Arc::clone(self.lineages.get(&name)?.as_ref()?);
             if let Some(subject) = &mut stored {
                 lineage.label(&mut subject.facts);
             }
-            Some(Entry { number, name, told, stored, lineage })
+            Some(Entry { mark, name, told, stored, lineage })
         });
         Ok(entries.collect())
     }
@@ -276,6 +283,11 @@ impl HistoryAnswer {
         out.extend_from_slice(entry.told.members(etag).as_bytes());
         out.push(b'}');
     }
+}
+
+/// What tells an entry from all others: a version is told of in the same words each time.
+fn mark(raw: &[u8]) -> String {
+    Sha256::digest(raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a resource's history may be seen at all.

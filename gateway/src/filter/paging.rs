@@ -40,6 +40,16 @@ pub struct Bounds {
     pub window: (usize, usize),
 }
 
+/// Where a page of ours became full.
+struct Full {
+    /// The upstream's page that holds the last entry shown.
+    page: String,
+    /// Visible entries of that page up to it, those that earlier pages of ours held included.
+    held: u64,
+    /// Its mark.
+    last: Option<String>,
+}
+
 /// What kind of Bundle the pages make up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -64,13 +74,14 @@ pub(super) struct Paging {
     /// The upstream's page that is being read, and how many visible entries came before it.
     page: String,
     before_page: u64,
-    /// The first visible entry beyond this page: the upstream's page that holds it, and how many stand before it there,
-    /// visible ones or, by their numbers, all.
-    more: Option<(String, u64)>,
+    /// Where the page became full. The next one goes on there, so that what is hidden behind it goes on its record.
+    full: Option<Full>,
+    /// Whether something visible lies beyond the page.
+    more: bool,
     /// How many entries are to be decided on at once next, where each of them is costly.
     step: usize,
-    /// The number of the entry that is decided on in the upstream's page, where the next page goes on by that.
-    standing: Option<u64>,
+    /// The mark of the entry that is decided on, where the next page goes on by that.
+    mark: Option<String>,
     /// Where an answer goes on that is not read to its end.
     upstream_next: Option<String>,
     done: bool,
@@ -107,9 +118,10 @@ impl Paging {
             empty_pages: 0,
             visible: 0,
             before_page: 0,
-            more: None,
+            full: None,
+            more: false,
             step: 0,
-            standing: None,
+            mark: None,
             upstream_next: None,
             done: false,
         }
@@ -143,7 +155,7 @@ impl Paging {
     /// Whether it is known what stands on the page, and that something visible follows: what else the upstream's page
     /// holds is not decided on.
     pub(super) fn is_settled(&self) -> bool {
-        self.more.is_some() && !self.plan.to_the_end
+        self.more && !self.plan.to_the_end
     }
 
     /// A window is full when one more batch might burst it.
@@ -163,15 +175,10 @@ impl Paging {
         }
     }
 
-    /// The number, in the upstream's page, of the entry that was counted last.
-    pub(super) fn number(&self) -> u64 {
-        (self.read - self.read_before_page).saturating_sub(1)
-    }
-
-    /// What is decided on next has this number: where the page is full, the next one goes on with it, and nothing before it
-    /// is decided on again.
-    pub(super) fn goes_on_at(&mut self, number: u64) {
-        self.standing = Some(number);
+    /// What is decided on next has this mark: where the page is full with it, the next one goes on behind it, and nothing
+    /// before it is decided on again.
+    pub(super) fn goes_on_behind(&mut self, mark: String) {
+        self.mark = Some(mark);
     }
 
     /// Whether what comes next stands on this page, if it is visible; what is kept back there is on record.
@@ -182,12 +189,12 @@ impl Paging {
     /// Counts a visible entry; whether it stands on this page.
     pub(super) fn takes_place(&mut self) -> bool {
         let here = self.is_here();
-        let beyond = !here && self.visible >= self.plan.skip;
-        if beyond && self.more.is_none() && self.plan.count > 0 {
-            let before = self.standing.unwrap_or(self.visible - self.before_page);
-            self.more = Some((self.page.clone(), before));
-        }
+        self.more |= !here && self.visible >= self.plan.skip && self.plan.count > 0;
         self.visible += 1;
+        if here && self.visible == self.plan.skip + u64::from(self.plan.count) {
+            let held = self.visible.saturating_sub(self.before_page);
+            self.full = Some(Full { page: self.page.clone(), held, last: self.mark.take() });
+        }
         here
     }
 
@@ -235,7 +242,7 @@ impl Paging {
 
     fn reads_on(&self) -> bool {
         let scanned = self.read >= SCAN + u64::from(self.plan.count);
-        self.plan.to_the_end || (self.more.is_none() && !scanned)
+        self.plan.to_the_end || (!self.more && !scanned)
     }
 
     /// Whether nothing more is read of the upstream.
@@ -272,14 +279,18 @@ impl Paging {
     fn next_position(&self) -> Option<Position> {
         let PagePlan { query, count, to_the_end, skip, .. } = &self.plan;
         let count = *count;
-        match (&self.more, &self.upstream_next) {
-            (more, _) if *to_the_end => more.is_some().then(|| {
-                let skip = skip + u64::from(count);
-                Position::AfterMatches { query: query.clone(), skip, count }
-            }),
-            (Some((target, skip)), _) => Some(Position::UpstreamPage { target: target.clone(), skip: *skip, count }),
-            (None, Some(target)) => Some(Position::UpstreamPage { target: target.clone(), skip: 0, count }),
-            (None, None) => None,
+        if *to_the_end {
+            let skip = skip + u64::from(count);
+            return self.more.then(|| Position::AfterMatches { query: query.clone(), skip, count });
+        }
+        let next = self.upstream_next.as_ref();
+        match &self.full {
+            Some(Full { page, held, last }) if self.more || next.is_some() => {
+                let skip = if last.is_some() { 0 } else { *held };
+                Some(Position::UpstreamPage { target: page.clone(), skip, after: last.clone(), count })
+            }
+            Some(_) => None,
+            None => next.map(|target| Position::UpstreamPage { target: target.clone(), skip: 0, after: None, count }),
         }
     }
 }

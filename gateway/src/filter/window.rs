@@ -170,9 +170,14 @@ impl Window {
         self.counts.redactions += other.counts.redactions;
     }
 
-    /// Whether it is Consent that kept something back, and no limit of the gateway.
+    /// Whether it is Consent that kept something back: no limit of the gateway, and no rule that a grant never opens.
     pub(crate) fn hides_by_consent(&self) -> bool {
-        let others = [RuleName::ResourceTooLarge, RuleName::ConsentsTooMany, RuleName::ConsentUnavailable];
+        let others = [
+            RuleName::ResourceTooLarge,
+            RuleName::ConsentsTooMany,
+            RuleName::ConsentUnavailable,
+            RuleName::UnlabelledHidden,
+        ];
         self.denied.keys().any(|(_, rule)| others.iter().all(|other| other.as_str() != *rule))
     }
 

@@ -152,9 +152,15 @@ fn read(caller: &Caller, patient: &PatientId, asking: &Asking<'_>, reasons: &[Co
     if doc.root().str_at("resourceType").as_deref() != Some("Parameters") {
         return Err(bad_body("The body is no Parameters resource."));
     }
+    if doc.root().members().any(|member| !matches!(member.key.as_ref(), "resourceType" | "parameter")) {
+        return Err(bad_body("A claim has one reason, one justification and nothing else."));
+    }
     let (mut reason, mut justification) = (None, None);
     for parameter in doc.root().get("parameter").into_iter().flat_map(|list| list.items().collect::<Vec<_>>()) {
+        // A name and one value.
+        let plain = parameter.members().count() == 2;
         let known = match parameter.str_at("name").as_deref() {
+            _ if !plain => false,
             Some("reason") => reason.replace(coding(parameter)?).is_none(),
             Some("justification") => justification.replace(words(parameter)?).is_none(),
             _ => false,
@@ -185,10 +191,16 @@ fn words(parameter: Value<'_>) -> Result<String, Problem> {
     let text = parameter.str_at("valueString").ok_or_else(|| bad_body("The justification is no valueString."))?;
     let text = text.trim();
     let says = text.chars().filter(|c| c.is_alphanumeric()).count() >= JUSTIFICATION.start() / 2;
-    if !JUSTIFICATION.contains(&text.chars().count()) || !says || text.chars().any(|c| c.is_control() && c != '\n') {
+    if !JUSTIFICATION.contains(&text.chars().count()) || !says || text.chars().any(|c| c != '\n' && is_unseen(c)) {
         return Err(bad_body("The justification has 10 to 1000 characters that say why."));
     }
     Ok(text.to_owned())
+}
+
+/// What a reviewer would not see, or would see in another order.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn refused(rule: &'static str, sentence: &str) -> Problem {

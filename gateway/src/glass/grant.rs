@@ -134,7 +134,12 @@ impl Grant {
     /// Whether it counts at this moment; `duration` is that of now, which may be shorter than when it was given.
     pub(super) fn in_force(&self, at: Moment, duration: Duration) -> bool {
         // Differences, since sums of dates may leave the calendar.
-        self.granted - at.wall <= SKEW && at.wall - self.granted < duration && !self.is_over(at)
+        self.granted - at.wall <= SKEW && !self.outlasts(at, duration) && !self.is_over(at)
+    }
+
+    /// Whether it is older than a grant may be now.
+    pub(super) fn outlasts(&self, at: Moment, duration: Duration) -> bool {
+        at.wall - self.granted >= duration
     }
 
     /// Whether it will never count again.

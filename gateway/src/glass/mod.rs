@@ -98,6 +98,8 @@ impl Glass {
     fn room(&self, config: &GlassConfig, asked: &Claim, at: Moment) -> Result<(), NoRoom> {
         let state = self.read();
         let held = state.held.get(&asked.holder).into_iter().flatten();
+        // One that a shorter duration has ended does not come back with a longer one.
+        held.clone().filter(|grant| grant.outlasts(at, config.duration)).for_each(|grant| grant.end());
         let held: Vec<_> = held.filter(|grant| grant.in_force(at, config.duration)).collect();
         if held.iter().any(|grant| grant.patient.reference() == asked.patient) {
             Err(NoRoom::InForce)

@@ -120,7 +120,7 @@ impl Reviews {
     pub async fn list(&self, by: &str, reviewed_too: bool) -> Result<Vec<Listed>, ReviewFault> {
         let look = EventBody::AuditRead(AuditRead { by: by.to_owned(), what: "break-glass".to_owned(), request: None });
         let entry = event(look).ok_or(ReviewFault::Unavailable)?;
-        self.journal().record(vec![entry]).await.map_err(unavailable)?;
+        self.journal().record(vec![entry]).await.map_err(|error| unavailable(&error))?;
         let grants = self.stored().await?;
         let shown = grants.iter().filter(|row| reviewed_too || row.review.is_none());
         shown.map(|row| self.listed(row)).collect()
@@ -137,6 +137,8 @@ impl Reviews {
         let row = grants.iter().find(|row| row.id == id).ok_or(ReviewFault::Unknown)?;
         let duration = self.shared.rules.now().glass.duration;
         if row.review.is_some() {
+            // What is reviewed is closed, whatever became of whoever closed it.
+            self.glass().close(id);
             return Err(ReviewFault::Twice);
         }
         if outcome != ReviewOutcome::NotJustified && self.glass().in_force(id, at, duration).is_some() {
@@ -153,7 +155,7 @@ impl Reviews {
         };
         let entry = event(EventBody::Review(review)).ok_or(ReviewFault::Unavailable)?;
         let closing = GrantReview { id, at: millis(at.wall), outcome: outcome.as_str(), by: by.to_owned() };
-        self.journal().review(vec![entry], closing).await.map_err(unavailable)?;
+        self.journal().review(vec![entry], closing).await.map_err(|error| unavailable(&error))?;
         self.glass().close(id);
         self.shared.metrics.events("review", 1);
         tracing::info!(grant = %id, outcome = outcome.as_str(), "a break-glass grant was reviewed");
@@ -163,7 +165,7 @@ impl Reviews {
     async fn stored(&self) -> Result<Vec<StoredGrant>, ReviewFault> {
         let journal = self.journal().clone();
         let stored = tokio::task::spawn_blocking(move || journal.grants()).await;
-        let stored = stored.map_err(|_| ReviewFault::Unavailable)?.map_err(unavailable)?;
+        let stored = stored.map_err(|_| ReviewFault::Unavailable)?.map_err(|error| unavailable(&error))?;
         Ok(stored.grants)
     }
 
@@ -202,7 +204,7 @@ fn timestamp(millis: u64) -> Result<Timestamp, ReviewFault> {
     Timestamp::from_date(at_millis(millis)).map_err(|_| ReviewFault::Unavailable)
 }
 
-fn unavailable(error: JournalError) -> ReviewFault {
+fn unavailable(error: &JournalError) -> ReviewFault {
     tracing::error!(%error, "the break-glass grants are not available");
     ReviewFault::Unavailable
 }

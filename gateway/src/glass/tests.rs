@@ -198,3 +198,12 @@ fn what_waits_too_long_for_its_review_is_overdue() {
     glass.close(second);
     assert_eq!(read(clocks.after(HOUR * 9)), (0, 1, 1, HOUR * 9));
 }
+
+#[test]
+fn what_a_shorter_duration_ended_does_not_come_back() {
+    let (glass, clocks) = (Glass::default(), Clocks::start());
+    granted(&glass, "alder", clocks.after(Duration::ZERO));
+    let (at, shorter) = (clocks.after(MINUTE * 2), GlassConfig { duration: MINUTE, ..GlassConfig::default() });
+    assert!(glass.room(&shorter, &claim_for("alder"), at).is_ok(), "it may be claimed anew");
+    assert!(reached(&glass, &doctor(), at).is_empty(), "and by the longer one, the old grant stays ended");
+}

@@ -11,7 +11,7 @@ use gateway_core::decide::Action;
 use gateway_core::interaction::{Interaction, Request};
 use gateway_core::owner::PatientId;
 use gateway_core::scope::Scopes;
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use super::row::NotReplayed;
 use crate::journal::{JournalError, Opening};
@@ -51,7 +51,7 @@ impl Recorded {
             }
         }
         found.universal(event.universal.iter().map(|used| (used.reference.as_str(), used.version.as_deref())));
-        let line = opening.query.as_ref().map(|line| line.expose_secret());
+        let line = opening.query.as_ref().map(ExposeSecret::expose_secret);
         let mut not_replayed = BTreeMap::new();
         let mut cannot = |why: NotReplayed, count: u64| {
             if count > 0 {

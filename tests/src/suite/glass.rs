@@ -139,6 +139,7 @@ pub(super) async fn claims_are_refused_for_their_reason(stack: &mut Stack) -> Re
     let launched = with(with(entitled(Role::Doctor), "scope", json!("patient/*.rs")), "patient", json!("glass-b"));
     let not_entitled = refusal(403, "break-glass-not-entitled");
     let body = refusal(400, "operation-body");
+    let both = json!({"name": "justification", "valueString": "unconscious in the ward", "valueCode": "x"});
     let cases: Vec<(&str, Value, &str, Value, told::Refusal)> = vec![
         ("no role", Role::Doctor.claims(), "", whole.clone(), not_entitled),
         ("another role", nurse, "", whole.clone(), not_entitled),
@@ -171,6 +172,14 @@ pub(super) async fn claims_are_refused_for_their_reason(stack: &mut Stack) -> Re
             doctor.clone(),
             "",
             parameters(&[reason("ETREAT"), text.clone(), json!({"name": "duration", "valueString": "24h"})]),
+            body,
+        ),
+        ("two values", doctor.clone(), "", parameters(&[reason("ETREAT"), both]), body),
+        (
+            "unseen signs",
+            doctor.clone(),
+            "",
+            parameters(&[reason("ETREAT"), justification("unconscious\u{202e}, urgent")]),
             body,
         ),
         ("not Parameters", doctor.clone(), "", json!({"resourceType": "Patient"}), body),

@@ -6,8 +6,8 @@ mod hidden;
 mod limits;
 
 pub(super) use hidden::{
-    deletions_are_told_of_what_was_visible, hidden_answers_as_absent, labels_reach_every_version,
-    owners_change_between_versions, redacted_in_every_version,
+    deletions_are_told_of_what_was_visible, hidden_answers_as_absent, hidden_writes_between_pages_tell_nothing,
+    labels_reach_every_version, owners_change_between_versions, redacted_in_every_version,
 };
 pub(super) use limits::{parameters_are_checked, scopes_decide_by_level, versions_are_on_record};
 

@@ -187,6 +187,7 @@ pub fn tests() -> Vec<Test> {
         test!(history::labels_reach_every_version, Gateway),
         test!(history::deletions_are_told_of_what_was_visible, Gateway),
         test!(history::owners_change_between_versions, Gateway),
+        test!(history::hidden_writes_between_pages_tell_nothing, Gateway),
         test!(history::redacted_in_every_version, Gateway),
         test!(history::scopes_decide_by_level, Gateway),
         test!(history::parameters_are_checked, Gateway),

@@ -46,6 +46,7 @@ fn the_system_has_other_names() {
     assert_eq!(covers(&coding(TREAT), &by_oid), Truth::True);
     assert_eq!(covers(&by_oid, &coding(BTG)), Truth::True);
     assert_eq!(under_grant(&by_oid, false), coding(TREAT));
+    assert_eq!(under_grant(&by_oid, true), coding(BTG), "policies ask for it by one name");
 }
 
 #[test]

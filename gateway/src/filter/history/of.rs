@@ -51,8 +51,8 @@ pub struct HistoryPlan {
     pub of: Of,
     /// Which page of it.
     pub page: PagePlan,
-    /// Entries of the upstream's first page that earlier pages decided on.
-    pub passed: u64,
+    /// The mark of the entry behind which it goes on.
+    pub after: Option<String>,
     /// Bytes of the largest version that is decided on.
     pub largest: usize,
     /// Which types the organisation lets this request reach.

@@ -53,7 +53,7 @@ fn turns(paging: &mut Paging, next: Option<&str>) -> bool {
 }
 
 fn page(target: &str, skip: u64, count: u32) -> Option<Position> {
-    Some(Position::UpstreamPage { target: target.to_owned(), skip, count })
+    Some(Position::UpstreamPage { target: target.to_owned(), skip, after: None, count })
 }
 
 /// What takes a place, and nothing but that, counts: where it stands hangs on what is visible before it.
@@ -233,7 +233,7 @@ fn what_is_not_read_to_its_end_has_no_total() {
     turns(&mut paging, None);
     let expected = concat!(
         r#"{"resourceType":"Bundle","type":"searchset","#,
-        r#""link":[{"relation":"self","url":"self"},{"relation":"next","url":"p2 0 of 1"}]}"#,
+        r#""link":[{"relation":"self","url":"self"},{"relation":"next","url":"Observation?_count=50 1 of 1"}]}"#,
     );
     assert_eq!(finished(&mut paging), expected);
 }
@@ -243,7 +243,7 @@ fn finished(paging: &mut Paging) -> String {
     let links: Links = Box::new(|position| {
         Ok(match position {
             None => "self".to_owned(),
-            Some(Position::UpstreamPage { target, skip, count }) => format!("{target} {skip} of {count}"),
+            Some(Position::UpstreamPage { target, skip, count, .. }) => format!("{target} {skip} of {count}"),
             Some(Position::AfterMatches { skip, count, .. }) => format!("AfterMatches {skip} of {count}"),
         })
     });
@@ -274,18 +274,36 @@ fn what_is_costly_is_decided_on_as_far_as_the_page_needs_it() {
     assert!(!whole.is_settled(), "it is read to its end");
 }
 
+/// What is hidden behind the last entry shown goes on record with the next page, however far the next visible one is.
 #[test]
-fn what_goes_on_by_numbers_passes_over_what_was_decided_on() {
+fn the_next_page_goes_on_where_this_one_became_full() {
+    let mut paging = paging(2, 0, false);
+    shows(&mut paging, 2);
+    hides(&mut paging, 20);
+    assert!(turns(&mut paging, Some("p2")));
+    shows(&mut paging, 1);
+    assert!(!turns(&mut paging, Some("p3")));
+    assert_eq!(paging.next_position(), page(FIRST, 2, 2));
+
+    let mut unknown = self::paging(2, 0, false);
+    shows(&mut unknown, 2);
+    hides(&mut unknown, 2_000);
+    assert!(!turns(&mut unknown, Some("p2")), "as far as is looked");
+    assert_eq!(unknown.next_position(), page(FIRST, 2, 2), "the next page looks on");
+}
+
+#[test]
+fn a_history_goes_on_behind_the_last_entry_shown() {
     let mut paging = Paging::new(Kind::History, plan(1, 0, false));
     let mut window = Window::default();
-    for (number, visible) in [(0, false), (1, true), (2, false), (3, true), (4, true)] {
+    for (mark, visible) in [("a", false), ("b", true), ("c", false), ("d", true), ("e", true)] {
         paging.count_entry(&mut window).unwrap();
-        assert_eq!(paging.number(), number);
         if visible {
-            paging.goes_on_at(number);
+            paging.goes_on_behind(mark.to_owned());
             paging.takes_place();
         }
     }
     assert!(!turns(&mut paging, Some("Observation/_history?_offset=20")));
-    assert_eq!(paging.next_position(), page(FIRST, 3, 1), "the second that is visible, hidden ones counted");
+    let (target, after) = (FIRST.to_owned(), Some("b".to_owned()));
+    assert_eq!(paging.next_position(), Some(Position::UpstreamPage { target, skip: 0, after, count: 1 }));
 }

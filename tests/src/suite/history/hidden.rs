@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ACT_CODE, begun, delete, labelled, named, observation, told, walk};
+use super::{ACT_CODE, begun, delete, labelled, named, observation, page, told, walk};
 use crate::demo::cast::Role;
 use crate::harness::fhir::{Answer, Fhir};
 use crate::harness::stack::Stack;
@@ -204,5 +204,35 @@ pub(in crate::suite) async fn redacted_in_every_version(stack: &mut Stack) -> Re
         let version = entry.pointer("/resource/meta/versionId").and_then(Value::as_str).unwrap_or_default();
         ensure!(etag.starts_with("W/\"") && etag != format!("W/\"{version}\""), "etag {etag} of version {version}");
     }
+    Ok(())
+}
+
+/// What is written to a hidden record between two pages moves nothing, and what is hidden between two visible versions goes on record.
+pub(in crate::suite) async fn hidden_writes_between_pages_tell_nothing(stack: &mut Stack) -> Result<()> {
+    let (direct, doctor) = (stack.direct()?, as_role(stack, Role::Doctor)?);
+    let since = begun(&direct, &observation("hist-walk", "alder", "1")).await?;
+    for value in ["1", "2"] {
+        direct.put(&observation("hist-still", "cedar", value)).await?;
+    }
+    direct.put(&observation("hist-walk", "alder", "2")).await?;
+    let first = page(&doctor.get(&format!("Observation/_history?_since={since}&_count=1")).await?)?;
+    let next = first.next.context("no next link")?;
+    let before = doctor.get(&next).await?;
+    for value in ["3", "4", "5"] {
+        direct.put(&observation("hist-still", "cedar", value)).await?;
+    }
+    let after = doctor.get(&next).await?;
+    let events = openings(stack.gateway()?, request_id(&before)?).await?.context("no events")?;
+    delete(&direct, &["Observation/hist-walk", "Observation/hist-still"]).await?;
+    let (before, after) = (page(&before)?, page(&after)?);
+    ensure!(
+        before.entries == after.entries && before.entries.len() == 1,
+        "{:?} became {:?}",
+        before.entries,
+        after.entries
+    );
+    ensure!(before.next.is_none() && after.next.is_none(), "there are but two versions");
+    let denial = of_kind(&events, "denial").next().context("no denial on record")?;
+    ensure!(denial["patient"] == "Patient/cedar" && denial["resources"] == 2, "{denial}");
     Ok(())
 }
