@@ -180,6 +180,7 @@ Description: "Why a request was permitted, refused, hidden or failed. No code sa
 * #no-randomness "No randomness" "The machine gave no randomness."
 * #request-timeout "Request timeout" "The request took longer than the limit."
 * #too-many-requests "Too many requests" "More requests at once than the limit."
+* #turn-timeout "Turn timeout" "Other conditional writes on the same criteria took longer than the limit."
 
 ValueSet: SealgateRefusals
 Id: sealgate-refusals

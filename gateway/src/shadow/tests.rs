@@ -38,7 +38,8 @@ fn job(live: &Policy, other: Arc<Policy>) -> Job {
     let resource = ResourceFacts::of(doc.unwrap().root(), live.bases()).unwrap();
     let patients = [(PatientId::parse("p").unwrap(), PatientConsents::Recorded(Arc::default()))].into();
     let facts = ConsentFacts { patients, ..ConsentFacts::default() };
-    let caller = Arc::new(Caller { scopes: Scopes::parse("user/*.cruds"), ..Caller::default() });
+    let client = Some("app".to_owned());
+    let caller = Arc::new(Caller { scopes: Scopes::parse("user/*.cruds"), client, ..Caller::default() });
     let others = Others::default();
     let session = Session::open(&caller, &facts, live, NOW);
     let ruling = rule(Resolved::of(&resource, &others), Action::Read, &others, |a, f| session.decide(a, f));

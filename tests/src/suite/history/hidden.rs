@@ -233,6 +233,6 @@ pub(in crate::suite) async fn hidden_writes_between_pages_tell_nothing(stack: &m
     );
     ensure!(before.next.is_none() && after.next.is_none(), "there are but two versions");
     let denial = of_kind(&events, "denial").next().context("no denial on record")?;
-    ensure!(denial["patient"] == "Patient/cedar" && denial["resources"] == 2, "{denial}");
+    ensure!(denial["patient"] == "Patient/cedar" && denial["resources"] == "2", "{denial}");
     Ok(())
 }
