@@ -1,8 +1,9 @@
-//! The admin port: health, metrics, and the openings of events. Plain HTTP on a port that clients never reach.
+//! The admin port: health, metrics, the openings of events, and notifications of changed Consents. Plain HTTP on a port that clients never reach.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;
@@ -23,6 +24,9 @@ use crate::glass::Reviews;
 use crate::telemetry::Metrics;
 
 mod break_glass;
+/// Bytes of a notification that are read and dropped, and how long for.
+const NOTICE_LIMIT: usize = 64 << 10;
+const NOTICE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One condition of readiness. It reads what others keep up to date, so it answers at once.
 pub trait Check: Send + Sync {
@@ -112,9 +116,31 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     audit: Arc<dyn Audit>,
     explainer: Option<Arc<dyn Explain>>,
-    /// SHA-256 of the token: compared in constant time, and the token itself is not kept.
-    token: Option<[u8; 32]>,
+    token: Option<Token>,
     reviews: Option<Reviews>,
+    notices: Option<Notices>,
+}
+
+/// SHA-256 of a token: compared in constant time, and the token itself is not kept.
+struct Token([u8; 32]);
+
+/// Who may say that a Consent was changed, and who is told.
+struct Notices {
+    token: Token,
+    told: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Token {
+    fn of(token: &SecretString) -> Self {
+        Self(digest(token.expose_secret()))
+    }
+
+    /// Whether a request bears it.
+    fn admits(&self, request: &HttpRequest) -> bool {
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = header.and_then(|header| header.strip_prefix("Bearer "));
+        given.is_some_and(|given| bool::from(self.0.ct_eq(&digest(given))))
+    }
 }
 
 impl Admin {
@@ -125,8 +151,8 @@ impl Admin {
         audit: Arc<dyn Audit>,
         token: Option<&SecretString>,
     ) -> Self {
-        let token = token.map(|token| digest(token.expose_secret()));
-        Self { checks, metrics, audit, explainer: None, token, reviews: None }
+        let token = token.map(Token::of);
+        Self { checks, metrics, audit, explainer: None, token, reviews: None, notices: None }
     }
 
     /// The same port, on which break-glass grants are listed and reviewed.
@@ -142,12 +168,13 @@ impl Admin {
     }
 
     fn admits(&self, request: &HttpRequest) -> bool {
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = header.and_then(|header| header.strip_prefix("Bearer "));
-        match (&self.token, given) {
-            (Some(token), Some(given)) => bool::from(token.ct_eq(&digest(given))),
-            (None, _) | (_, None) => false,
-        }
+        self.token.as_ref().is_some_and(|token| token.admits(request))
+    }
+
+    /// Whoever bears this token may say that a Consent was changed, and then this is called; without it nobody may.
+    #[must_use]
+    pub fn with_notices(self, token: &SecretString, told: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { notices: Some(Notices { token: Token::of(token), told: Box::new(told) }), ..self }
     }
 }
 
@@ -177,6 +204,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/openings/{request}", web::get().to(openings))
         .route("/v1/explain", web::post().to(explain))
         .route("/v1/replays", web::post().to(replays))
+        .route("/consent-changed", web::post().to(consent_changed))
         .configure(break_glass::routes);
 }
 
@@ -299,9 +327,29 @@ async fn look(admin: &Admin, what: &'static str) -> Result<(), HttpResponse> {
     })
 }
 
+/// The notification of a FHIR Subscription (R4 `rest-hook`; R5 and its backport): a Consent was changed. Which one is not
+/// believed but asked of the server, so nothing of the body counts.
+async fn consent_changed(admin: web::Data<Admin>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+    let Some(notices) = &admin.notices else {
+        return problem(StatusCode::FORBIDDEN, "not-configured", "Notifications are refused: no token is configured.");
+    };
+    if !notices.token.admits(&request) {
+        tracing::warn!("a change of Consents was told without the token for it");
+        return no_token("The token for notifications is needed.");
+    }
+    (notices.told)();
+    // Read as far as it goes, so that the connection can be used again.
+    let _ = tokio::time::timeout(NOTICE_PATIENCE, body.to_bytes_limited(NOTICE_LIMIT)).await;
+    HttpResponse::NoContent().finish()
+}
+
 fn unauthorized(what: &'static str) -> HttpResponse {
     tracing::warn!(reason = what, "asked for without the admin token");
-    let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", "The admin token is needed.");
+    no_token("The admin token is needed.")
+}
+
+fn no_token(message: &str) -> HttpResponse {
+    let mut answer = problem(StatusCode::UNAUTHORIZED, "no-token", message);
     let challenge = actix_web::http::header::HeaderValue::from_static("Bearer realm=\"sealgate-admin\"");
     answer.headers_mut().insert(actix_web::http::header::WWW_AUTHENTICATE, challenge);
     answer

@@ -25,6 +25,7 @@ use crate::gather::Facts;
 use crate::gather::consents::ConsentSource;
 use crate::gather::memberships::MembershipSource;
 use crate::gather::resources::ResourceSource;
+use crate::gather::watch::Watch;
 use crate::glass::{Glass, Moment, Reviews};
 use crate::journal::{self, Journal, JournalError, OpenError};
 use crate::keys::{KeyEncryptionKey, KeyError};
@@ -116,6 +117,7 @@ pub struct Assembled {
     feed_state: Option<watch::Receiver<FeedState>>,
     ship_state: watch::Receiver<ShipState>,
     consent_source: Arc<AtomicBool>,
+    watch: Option<Arc<Watch>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -185,6 +187,10 @@ impl Assembled {
             let journal = journal.clone();
             metrics.watch_feed(move || standing::reading(&state, &journal))?;
         }
+        let watch = consent_watch(config);
+        if let Some(watch) = watch.clone() {
+            metrics.watch_consents(move || watch.reading())?;
+        }
         let shared = Arc::new(shared);
         let watched = Arc::clone(&shared);
         metrics.watch_glass(move || watched.glass.reading(&watched.rules.now().glass, Moment::now()))?;
@@ -200,6 +206,7 @@ impl Assembled {
             feed_state,
             ship_state,
             consent_source: Arc::default(),
+            watch,
             stopping: Arc::default(),
         })
     }
@@ -214,9 +221,13 @@ impl Assembled {
         let token = config.admin.token.as_ref().map(SecretSource::read).transpose()?;
         let audit = Arc::new(JournalAudit::new(self.journal.clone()));
         let gate = Gate { shared: Arc::clone(&self.shared), upstream: upstream(&config.upstream, &self.metrics)? };
-        let admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref())
+        let mut admin = Admin::new(self.checks(config), Arc::clone(&self.metrics), audit, token.as_ref())
             .reviewing(Reviews::new(Arc::clone(&self.shared)))
             .explained_by(Arc::new(Explainer::new(gate)));
+        if let (Some(watch), Some(token)) = (&self.watch, &config.consent_source.notify_token) {
+            let watch = Arc::clone(watch);
+            admin = admin.with_notices(&token.read()?, move || watch.wake());
+        }
         let (server, _) = admin::serve(admin, config.admin.listen).map_err(|e| ServeError::Bind("admin.listen", e))?;
         Ok(server)
     }
@@ -253,6 +264,9 @@ impl Assembled {
             None => CheckState::Holds,
             Some(_) => CheckState::Noted("a second policy is compared; it decides nothing".to_owned()),
         })));
+        if let Some(watch) = self.watch.clone() {
+            checks.push(Box::new(CheckFn("consent-watch", move || standing::consents(&watch))));
+        }
         if let (Some(state), AuditEventMode::Fhir { max_delay, .. }) = (&self.feed_state, &config.audit_event) {
             let (state, journal, max_delay) = (state.clone(), self.journal.clone(), *max_delay);
             checks.push(Box::new(CheckFn("audit-events", move || standing::feed(&state, &journal, max_delay))));
@@ -274,6 +288,9 @@ impl Assembled {
         tasks.push(actix_web::rt::spawn(async move { keys.keep_fresh().await }));
         if let Some(certificates) = &self.certificates {
             tasks.push(actix_web::rt::spawn(Arc::clone(certificates).keep_fresh(CERTIFICATES_EVERY)));
+        }
+        if let Some(watch) = self.watch.clone() {
+            tasks.push(actix_web::rt::spawn(watch.keep(Arc::clone(&shared.facts), config.consent_source.poll)));
         }
         tasks.extend(Reloader::new(Arc::clone(shared), config).map(|rules| actix_web::rt::spawn(rules.keep_fresh())));
         tasks.extend(self.shipper.take().map(|shipper| actix_web::rt::spawn(shipper.run())));
@@ -309,6 +326,12 @@ fn feed(config: &Config, journal: &Journal) -> Result<Option<Feed>, ServeError> 
         origin,
     );
     Ok(Some(Feed::new(settings, journal.clone())?))
+}
+
+/// The watch over the Consents, where anything is to wake it.
+fn consent_watch(config: &Config) -> Option<Arc<Watch>> {
+    let source = &config.consent_source;
+    (source.poll.is_some() || source.notify_token.is_some()).then(Arc::default)
 }
 
 /// The sources of facts that the configuration names.

@@ -1,14 +1,16 @@
 //! Gather: the facts that a decision needs, fetched with the gateway's own credential.
 //!
 //! [`consents`] holds patients' Consents, [`memberships`] what a caller belongs to, [`resources`] the facts of resources
-//! that others refer to, [`versions`] those of all versions of a resource. What cannot be had is a 503 that does not depend on any patient's data (docs/ARCHITECTURE.md,
+//! that others refer to, [`versions`] those of all versions of a resource; [`watch`] sees which Consents change. What cannot be had is a 503 that does not depend on any patient's data (docs/ARCHITECTURE.md,
 //! invariant 2).
 
+mod changes;
 pub mod consents;
 mod kept;
 pub mod memberships;
 pub mod resources;
 pub mod versions;
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::admin::CheckState;
 use crate::audit_event::{FeedState, Standing};
 use crate::clock;
+use crate::gather::watch::Watch;
 use crate::journal::Journal;
 use crate::ship::ShipState;
 use crate::telemetry::FeedReading;
@@ -57,6 +58,18 @@ pub(crate) fn reading(state: &watch::Receiver<FeedState>, journal: &Journal) -> 
         delivered: state.delivered,
         set_aside: state.set_aside,
         stopped: matches!(standing, Standing::Stopped { .. }),
+    }
+}
+
+/// A watch that cannot see is no failure: `consent_source.max_staleness` bounds what is kept without it.
+pub(crate) fn consents(watch: &Watch) -> CheckState {
+    match (watch.failing(), watch.sees_deletions()) {
+        (Some(why), _) => CheckState::Noted(format!("changes past the gateway are not seen: {why}")),
+        (None, false) => CheckState::Noted(
+            "Consents that are deleted past the gateway count until consent_source.max_staleness: their server has no history"
+                .to_owned(),
+        ),
+        (None, true) => CheckState::Holds,
     }
 }
 
@@ -114,6 +127,11 @@ mod tests {
         assert!(matches!(judged(&Standing::Feeding, 90, Some(60)), CheckState::Fails(_)), "slow is late too");
         let aside = FeedReading { set_aside: 2, ..FeedReading::default() };
         assert!(matches!(judge(&Standing::Feeding, &aside, None), CheckState::Noted(note) if note.starts_with('2')));
+    }
+
+    #[test]
+    fn a_watch_that_sees_is_no_note() {
+        assert_eq!(consents(&Watch::default()), CheckState::Holds);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 )]
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ const KNOWN: &str = "018f4f3e-7c1a-7b3d-8a2e-0123456789ab";
 /// A request whose record somebody altered.
 const ALTERED: &str = "018f4f3e-7c1a-7b3d-8a2e-0123456789ac";
 const TOKEN: &str = "a-token-that-nobody-guesses";
+const NOTICE_TOKEN: &str = "another-token-that-nobody-guesses";
 
 /// A journal that knows one request; it notes looks and can be told to fail.
 #[derive(Default)]
@@ -66,6 +67,7 @@ struct Port {
     journal: Arc<Journal>,
     explained: Arc<Explained>,
     healthy: Arc<AtomicBool>,
+    notices: Arc<AtomicUsize>,
 }
 
 impl Port {
@@ -84,13 +86,30 @@ impl Port {
         let audit: Arc<dyn Audit> = Arc::<Journal>::clone(&journal);
         let metrics = Arc::new(Metrics::new(None).unwrap());
         metrics.redactions(3);
+        let notices = Arc::new(AtomicUsize::new(0));
         let explained = Arc::new(Explained::default());
         let explainer: Arc<dyn Explain> = Arc::<Explained>::clone(&explained);
-        let admin = Admin::new(checks, metrics, audit, token.as_ref()).explained_by(explainer);
-        assert!(!format!("{admin:?}").contains(TOKEN));
+        let mut admin = Admin::new(checks, metrics, audit, token.as_ref()).explained_by(explainer);
+        if token.is_some() {
+            let count = Arc::clone(&notices);
+            let told = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            };
+            admin = admin.with_notices(&SecretString::from(NOTICE_TOKEN.to_owned()), told);
+        }
+        assert!(!format!("{admin:?}").contains(TOKEN) && !format!("{admin:?}").contains(NOTICE_TOKEN));
         let (server, address) = serve(admin, "127.0.0.1:0".parse().unwrap()).unwrap();
         actix_web::rt::spawn(server);
-        Self { address, journal, explained, healthy }
+        Self { address, journal, explained, healthy, notices }
+    }
+
+    async fn notify(&self, authorization: Option<&str>, body: Vec<u8>) -> u16 {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client.post(format!("http://{}/consent-changed", self.address)).body(body);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        request.send().await.unwrap().status().as_u16()
     }
 
     async fn ask(&self, path: &str, authorization: Option<&str>) -> (u16, String, reqwest::header::HeaderMap) {
@@ -218,4 +237,22 @@ async fn without_a_configured_token_nothing_is_opened() {
     for authorization in [None, Some("Bearer "), Some("Bearer x")] {
         assert_eq!(port.ask(&format!("/v1/openings/{KNOWN}"), authorization).await.0, 401);
     }
+}
+
+#[actix_web::test]
+async fn who_bears_the_token_for_notices_is_heard_whatever_the_body_is() {
+    let port = Port::open(Some(TOKEN));
+    for wrong in [None, Some(""), Some("Bearer "), Some("Bearer a-token-that-nobody-guesses"), Some(NOTICE_TOKEN)] {
+        assert_eq!(port.notify(wrong, Vec::new()).await, 401, "{wrong:?}");
+    }
+    assert_eq!(port.notices.load(Ordering::SeqCst), 0);
+    let bearer = format!("Bearer {NOTICE_TOKEN}");
+    for body in [Vec::new(), b"{not even JSON".to_vec(), vec![b' '; NOTICE_LIMIT]] {
+        assert_eq!(port.notify(Some(&bearer), body).await, 204);
+    }
+    assert_eq!(port.notices.load(Ordering::SeqCst), 3);
+    assert_eq!(port.ask("/consent-changed", Some(&bearer)).await.0, 404, "a GET tells nothing");
+    let without = Port::open(None);
+    assert_eq!(without.notify(Some(&bearer), Vec::new()).await, 403);
+    assert_eq!(without.notices.load(Ordering::SeqCst), 0);
 }

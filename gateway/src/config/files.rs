@@ -7,8 +7,8 @@ use secrecy::ExposeSecret as _;
 use super::problem::Findings;
 use super::{AuditEventMode, Config, PeerConfig, SecretSource, SidecarAddress, TlsFiles};
 
-/// Shortest admin token; it opens every event, and nothing limits guesses but its length.
-const MIN_ADMIN_TOKEN: usize = 16;
+/// Shortest token of the admin port; nothing limits guesses but its length.
+const MIN_TOKEN: usize = 16;
 
 /// Notes every named file and secret that cannot be read.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -53,14 +53,21 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         }
     }
     if let Some(token) = &config.admin.token {
-        secret("admin.token", token, findings);
-        if token.read().is_ok_and(|token| token.expose_secret().len() < MIN_ADMIN_TOKEN) {
-            let key = match token {
-                SecretSource::File(_) => "admin.token_file",
-                SecretSource::Environment(_) => "admin.token_env",
-            };
-            findings.fault(key, "the token is shorter than 16 characters", "make one with 32 random bytes");
-        }
+        own_token("admin.token", token, findings);
+    }
+    if let Some(token) = &config.consent_source.notify_token {
+        own_token("consent_source.notify_token", token, findings);
+    }
+}
+
+fn own_token(name: &str, token: &SecretSource, findings: &mut Findings) {
+    secret(name, token, findings);
+    if token.read().is_ok_and(|token| token.expose_secret().len() < MIN_TOKEN) {
+        let key = match token {
+            SecretSource::File(_) => format!("{name}_file"),
+            SecretSource::Environment(_) => format!("{name}_env"),
+        };
+        findings.fault(&key, "the token is shorter than 16 characters", "make one with 32 random bytes");
     }
 }
 

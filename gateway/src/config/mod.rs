@@ -186,6 +186,10 @@ pub struct ConsentSourceConfig {
     pub peer: PeerConfig,
     /// Greatest age of facts that may be decided on.
     pub max_staleness: Duration,
+    /// How often changes are asked for; `None`: never.
+    pub poll: Option<Duration>,
+    /// The token of those who say that a Consent was changed.
+    pub notify_token: Option<SecretSource>,
     /// Patients in the cache.
     pub cache_patients: usize,
     /// Time to connect.

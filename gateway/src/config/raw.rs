@@ -193,6 +193,14 @@ pub(super) struct RawConsentSource {
     pub(super) peer: RawPeer,
     /// Consent facts older than this are fetched again, and where that fails the request is refused; default `30s`.
     pub(super) max_staleness: Option<String>,
+    /// How often this server is asked which Consents were changed past the gateway, so that they take effect before
+    /// `max_staleness`; default `5s`, `off` for never.
+    pub(super) poll: Option<String>,
+    /// File with the token by which a FHIR Subscription says on the admin port (`POST /consent-changed`) that a Consent was
+    /// changed; without it (and `notify_token_env`) such notifications are refused.
+    pub(super) notify_token_file: Option<String>,
+    /// Environment variable with that token.
+    pub(super) notify_token_env: Option<String>,
     /// Patients whose Consent facts are kept; default 10000.
     #[schemars(range(min = 1))]
     pub(super) cache_patients: Option<u32>,

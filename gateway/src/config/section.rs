@@ -187,6 +187,14 @@ pub(super) fn above_zero(text: &str) -> Result<Duration, Fault> {
     }
 }
 
+/// How often something is done; `None` where it is `off`.
+pub(super) fn interval_or_off(text: &str) -> Result<Option<Duration>, Fault> {
+    match text {
+        "off" | "0" => Ok(None),
+        text => above_zero(text).map(Some).map_err(|_| ("not an interval", "write it as 500ms, 5s or 1m, or as off")),
+    }
+}
+
 pub(super) fn file_path(text: &str) -> Result<PathBuf, Fault> {
     if text.is_empty() { Err(("the path is empty", "name a file")) } else { Ok(PathBuf::from(text)) }
 }

@@ -94,6 +94,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!(shown.auth.purpose_header, least.auth.purpose_header);
     assert_eq!(shown.journal.max_size, least.journal.max_size);
     assert_eq!(shown.consent_source.max_staleness, least.consent_source.max_staleness);
+    assert_eq!(shown.consent_source.poll, least.consent_source.poll);
     assert_eq!(shown.roles, least.roles);
     assert_eq!(shown.glass, least.glass);
     let without_names = |config: &Config| ConsentSettings {
@@ -104,6 +105,17 @@ fn the_example_shows_the_defaults() {
         ..config.consent.clone()
     };
     assert_eq!(without_names(&shown), without_names(&least));
+}
+
+#[test]
+fn consents_are_polled_unless_that_is_off() {
+    let polled = |poll: &str| {
+        let text = LEAST.replace("[admin]", &format!("[consent_source]\npoll = \"{poll}\"\n[admin]"));
+        parse(&text).unwrap().consent_source.poll
+    };
+    assert_eq!(parse(LEAST).unwrap().consent_source.poll, Some(Duration::from_secs(5)));
+    assert_eq!(polled("500ms"), Some(Duration::from_millis(500)));
+    assert_eq!((polled("off"), polled("0")), (None, None));
 }
 
 #[test]
@@ -181,6 +193,12 @@ fn faults_are_found_where_they_are() {
         ("log+0123abcd+AAAA", "log", &["sidecar.log_key"]),
         ("[admin]", "[admin]\ntoken_file = \"/a\"\ntoken_env = \"B\"", &["admin.token_file"]),
         ("[admin]", "[telemetry]\nlog_level = \"a=b=c\"\n[admin]", &["telemetry.log_level"]),
+        ("[admin]", "[consent_source]\npoll = \"never\"\n[admin]", &["consent_source.poll"]),
+        (
+            "[admin]",
+            "[consent_source]\nnotify_token_file = \"/a\"\nnotify_token_env = \"B\"\n[admin]",
+            &["consent_source.notify_token_file"],
+        ),
         (
             "[admin]",
             "[server.limits]\nbody = \"4 MB\"\nrequest_timeout = \"0s\"\nwindow_entries = 0\n[admin]",

@@ -18,7 +18,7 @@ use super::raw::{
     Raw, RawAdmin, RawAuditEvent, RawAuditEventMode, RawConsentSource, RawFhirVersion, RawJournal, RawLimits,
     RawLogFormat, RawPeer, RawServer, RawShadow, RawSidecar, RawTelemetry, RawTls, RawUpstream,
 };
-use super::section::{Fault, Section, above_zero, base_url, file_path, not_empty, socket_address};
+use super::section::{Fault, Section, above_zero, base_url, file_path, interval_or_off, not_empty, socket_address};
 use super::{
     AdminConfig, AuditEventMode, Config, ConsentSourceConfig, FhirVersion, JournalConfig, Limits, LogFormat,
     OrganisationConfig, PeerConfig, ServerConfig, ShadowConfig, SidecarAddress, SidecarConfig, TelemetryConfig,
@@ -257,9 +257,14 @@ fn consent_source(
     let max_staleness = section.duration("max_staleness", raw.max_staleness.as_deref(), seconds(30));
     let connect_timeout = section.duration("connect_timeout", raw.connect_timeout.as_deref(), seconds(2));
     let timeout = section.duration("timeout", raw.timeout.as_deref(), seconds(5));
+    let poll = section.optional("poll", raw.poll.as_deref(), interval_or_off);
+    let notify_token =
+        section.secret("notify_token", raw.notify_token_file.as_deref(), raw.notify_token_env.as_deref());
     Some(ConsentSourceConfig {
         peer: peer?,
         max_staleness: max_staleness?,
+        poll: poll?.unwrap_or(Some(seconds(5))),
+        notify_token: notify_token?,
         cache_patients: raw.cache_patients.map_or(10_000, index),
         connect_timeout: connect_timeout?,
         timeout: timeout?,

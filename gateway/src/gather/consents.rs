@@ -83,6 +83,16 @@ impl ConsentSource {
         self.kept.forget(patient);
     }
 
+    /// Forgets what is kept of these patients, and of whoever's one of these Consents (by logical id) was or may have been.
+    pub(super) fn forget_changed(&self, consents: &BTreeSet<String>, patients: &BTreeSet<PatientId>) {
+        self.kept.forget_where(|patient, (kept, _)| patients.contains(patient) || may_hold(kept, consents));
+    }
+
+    /// The server that Consents are read from, and the names of the one that patients are on.
+    pub(super) fn server(&self) -> (&Upstream, &Bases) {
+        (&self.upstream, &self.bases)
+    }
+
     /// Forgets everything: it is not known whose Consent was written.
     pub fn forget_all(&self) {
         self.kept.forget_all();
@@ -152,6 +162,17 @@ impl ConsentSource {
     }
 }
 
+/// Whether one of these Consents is among them, or may be.
+fn may_hold(kept: &PatientConsents, consents: &BTreeSet<String>) -> bool {
+    match kept {
+        PatientConsents::Recorded(recorded) => recorded.iter().any(|consent| match consent {
+            Ok(consent) => consents.contains(&consent.reference.id),
+            Err(unusable) => unusable.reference.as_ref().is_none_or(|reference| consents.contains(&reference.id)),
+        }),
+        PatientConsents::TooMany | PatientConsents::Unavailable => true,
+    }
+}
+
 /// The patient whom a Consent is about; `None` where it does not name one of this server's.
 pub(crate) fn whose(consent: Value<'_>, bases: &Bases) -> Option<PatientId> {
     let named = consent.get("patient").or_else(|| consent.get("subject"))?;
@@ -206,3 +227,6 @@ fn with_the_tolerated(mut consent: serde_json::Value) -> serde_json::Value {
 fn not_a_consent(consent: Option<&Consent>) -> Unusable {
     Unusable { reference: consent.map(|c| c.reference.clone()), why: Why::NotAConsent, path: "Consent".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,14 @@ where
         self.cache.invalidate(key);
     }
 
+    /// Forgets what is kept of the keys for which this holds: something of them was written.
+    pub(super) fn forget_where(&self, holds: impl Fn(&K, &V) -> bool) {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
+        let of: Vec<_> = self.cache.iter().filter(|(key, value)| holds(key, value)).map(|(key, _)| key).collect();
+        of.iter().for_each(|key| self.cache.invalidate(&**key));
+    }
+
     /// Forgets everything.
     pub(super) fn forget_all(&self) {
         let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ use super::feed::{self, FeedReading};
 use super::gauges::{Gauges, Row};
 use super::glass::{self, GlassReading};
 use super::measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDone, ShadowResult};
+use super::watch::{self, WatchReading};
 
 /// Bounds of durations in seconds (OpenTelemetry semantic conventions, `http.server.request.duration`, and finer below).
 const SECONDS: [f64; 16] =
@@ -292,6 +293,17 @@ impl Metrics {
     /// There is one already.
     pub fn watch_glass(&self, source: impl Fn() -> GlassReading + Send + Sync + 'static) -> Result<(), MetricsFault> {
         self.watch(glass::ROWS, source)
+    }
+
+    /// Where readings of the watch over the Consents come from. It is asked at each scrape and export.
+    ///
+    /// # Errors
+    /// There is a watch already.
+    pub fn watch_consents(
+        &self,
+        source: impl Fn() -> WatchReading + Send + Sync + 'static,
+    ) -> Result<(), MetricsFault> {
+        self.watch(watch::ROWS, source)
     }
 
     fn watch<R: 'static>(

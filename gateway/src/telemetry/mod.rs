@@ -17,6 +17,7 @@ mod measured;
 mod metrics;
 mod trace;
 mod traced;
+mod watch;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub use measured::{CacheResult, DecisionOutcome, JournalReading, Peer, RequestDo
 pub use metrics::{ActiveRequest, Metrics, MetricsFault};
 pub use trace::{TraceParent, adopt, outgoing};
 pub use traced::Traced;
+pub use watch::WatchReading;
 
 use crate::config::{LogFormat, TelemetryConfig};
 

@@ -43,6 +43,15 @@ fn metrics_have_the_names_of_the_conventions_and_the_values_that_were_measured()
     };
     metrics.watch_feed(move || fed).unwrap();
     assert!(metrics.watch_feed(FeedReading::default).is_err(), "there is one feed");
+    let watched = WatchReading {
+        age: Duration::from_millis(2500),
+        polls: 9,
+        failures: 2,
+        failing: true,
+        changes: 3,
+        ..WatchReading::default()
+    };
+    metrics.watch_consents(move || watched).unwrap();
     let at_work = metrics.active();
     let text = metrics.render().unwrap();
     for line in [
@@ -67,6 +76,13 @@ fn metrics_have_the_names_of_the_conventions_and_the_values_that_were_measured()
         "sealgate_audit_event_feed_delivered 0",
         "sealgate_audit_event_feed_set_aside 1",
         "sealgate_audit_event_feed_stopped 1",
+        "sealgate_consent_watch_age_seconds 2.5",
+        "sealgate_consent_watch_polls 9",
+        "sealgate_consent_watch_failures 2",
+        "sealgate_consent_watch_failing 1",
+        "sealgate_consent_watch_changes 3",
+        "sealgate_consent_watch_notifications 0",
+        "sealgate_consent_watch_sees_deletions 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
     }

@@ -17,6 +17,7 @@ mod drain;
 mod explain;
 mod faulty;
 mod forwarder;
+mod fresh;
 mod glass;
 mod granular;
 pub mod harness;
@@ -237,6 +238,9 @@ pub fn tests() -> Vec<Test> {
         test!(explain::refusals_are_told_by_their_stage, Gateway),
         test!(replay::other_rules_differ_where_they_must, Gateway),
         test!(shadow::it_is_counted_and_changes_nothing, Gateway),
+        test!(fresh::changes_past_the_gateway_bite, Gateway),
+        test!(fresh::notifications_wake_the_watch, Gateway),
+        test!(fresh::without_a_history_dates_are_asked_for, Gateway),
         test!(audit_feed::every_access_arrives_once, Gateway),
         test!(audit_feed::the_audit_is_enforced_too, Gateway),
         test!(audit_feed::outages_and_crashes_lose_and_double_nothing, Gateway),

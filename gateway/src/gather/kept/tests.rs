@@ -28,3 +28,14 @@ fn nothing_is_kept_for_longer_than_its_age() {
     std::thread::sleep(Duration::from_millis(40));
     assert_eq!(kept.of(&1), None);
 }
+
+#[test]
+fn what_holds_of_a_value_is_forgotten_and_not_kept_of_before() {
+    let kept: Kept<&str, u8> = Kept::new(10, LONG);
+    kept.keep(kept.asked_at(), [("a", 1), ("b", 2), ("c", 2)]);
+    let before = kept.asked_at();
+    kept.forget_where(|key, value| *value == 2 && *key != "c");
+    assert_eq!((kept.of(&"a"), kept.of(&"b"), kept.of(&"c")), (Some(1), None, Some(2)));
+    kept.keep(before, [("b", 3)]);
+    assert_eq!(kept.of(&"b"), None);
+}
