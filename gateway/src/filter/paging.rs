@@ -97,10 +97,10 @@ impl Kind {
     }
 
     fn too_large(self) -> Problem {
-        Problem::Unfilterable(match self {
-            Self::Searchset => "search-too-large",
-            Self::History => "history-too-large",
-        })
+        match self {
+            Self::Searchset => Problem::Unfilterable("search-too-large"),
+            Self::History => Problem::Unfilterable("history-too-large"),
+        }
     }
 }
 
