@@ -91,10 +91,15 @@ impl Cursors {
         now: OffsetDateTime,
         nonce: [u8; NONCE],
     ) -> Result<String, NotOurCursor> {
+        let room = match &position {
+            Position::UpstreamPage { target, .. } => (shown.len() + TARGET).saturating_sub(target.len()),
+            Position::AfterMatches { .. } => 0,
+        };
         let sealed = Sealed { position, shown: shown.to_owned(), until: (now + LIFETIME).unix_timestamp() };
         let mut plain = serde_json::to_vec(&sealed).map_err(|_| NotOurCursor)?;
+        let numbers = room_for_numbers(&plain, &sealed.position);
         let most = (LONGEST / 4 * 3 - NONCE - TAG).max(plain.len());
-        plain.resize((plain.len() + room_for_numbers(&plain)).min(most), b' ');
+        plain.resize((plain.len() + room + numbers).min(most), b' ');
         let aad = self.bound_to(caller, resource_type);
         let payload = Payload { msg: &plain, aad: &aad };
         let mut out = nonce.to_vec();
@@ -140,7 +145,18 @@ impl Cursors {
 
 /// What fills each number up to the same width. Where a search goes on is counted in what the upstream holds, hidden or
 /// not, and the length of a cursor must not tell of that.
-fn room_for_numbers(plain: &[u8]) -> usize {
+///
+/// The upstream's target has its own room, whatever stands in it: which of the upstream's pages it names hangs on what is
+/// hidden too.
+fn room_for_numbers(plain: &[u8], position: &Position) -> usize {
+    let target = match position {
+        Position::UpstreamPage { target, .. } => numbers_in(target.as_bytes()),
+        Position::AfterMatches { .. } => 0,
+    };
+    numbers_in(plain).saturating_sub(target)
+}
+
+fn numbers_in(plain: &[u8]) -> usize {
     let mut room = 0;
     // What follows on a percent sign is an escape; what stands behind that is a word of its own.
     for (at, part) in plain.split(|byte| *byte == b'%').enumerate() {
@@ -152,6 +168,8 @@ fn room_for_numbers(plain: &[u8]) -> usize {
     room
 }
 
+/// Room for what an upstream's paging link is longer than the query that is shown.
+const TARGET: usize = 512;
 /// The digits of the largest `u64`.
 const WIDEST: usize = 20;
 

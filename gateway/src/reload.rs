@@ -159,7 +159,16 @@ fn propose(file: &Path, running: &Config) -> Result<(Rules, Watched), ReloadFaul
     // The two bases are those that are really called.
     config.consent.public_base.clone_from(&running.consent.public_base);
     config.consent.upstream_base.clone_from(&running.consent.upstream_base);
-    Ok((Rules::load(&config)?, watched))
+    let rules = match Rules::load(&config) {
+        // It decides nothing, so neither does its fault: the rules go in force without it.
+        Err(fault) if fault.is_the_shadows() => {
+            tracing::error!(%fault, "the shadow policy is off until its files are corrected");
+            config.shadow = None;
+            Rules::load(&config)?
+        }
+        loaded => loaded?,
+    };
+    Ok((rules, watched))
 }
 
 async fn hung_up(signal: Option<&mut Signal>) {

@@ -74,6 +74,13 @@ pub enum RulesFault {
     Probe,
 }
 
+impl RulesFault {
+    /// Whether it is one of the shadow only.
+    pub(crate) fn is_the_shadows(&self) -> bool {
+        matches!(self, Self::ShadowOrganisation(_) | Self::ShadowPolicy(_) | Self::ShadowLinks)
+    }
+}
+
 impl Rules {
     /// Reads them from where the configuration says, and makes sure that they enforce.
     pub fn load(config: &Config) -> Result<Self, RulesFault> {

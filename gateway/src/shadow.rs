@@ -9,6 +9,7 @@ mod compare;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use gateway_core::caller::Caller;
@@ -33,6 +34,8 @@ pub(crate) use compare::redacted;
 
 /// Comparisons that may wait, each of a window's batch at most.
 const WAITING: usize = 256;
+/// Questions that may wait in all of them.
+const QUESTIONS: u64 = 4_096;
 
 /// The second policy.
 pub struct Second {
@@ -96,6 +99,8 @@ impl Second {
 #[derive(Clone)]
 pub struct Shadow {
     jobs: SyncSender<Job>,
+    /// Questions that wait.
+    waiting: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
@@ -138,8 +143,11 @@ impl Shadow {
     pub fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (jobs, queued) = sync_channel(WAITING);
         let own = Arc::clone(&metrics);
-        std::thread::Builder::new().name("shadow".to_owned()).spawn(move || work(&queued, &own, compare::compare))?;
-        Ok(Self { jobs, metrics })
+        let waiting = Arc::<AtomicU64>::default();
+        let left = Arc::clone(&waiting);
+        let working = move || work(&queued, &left, &own, compare::compare);
+        std::thread::Builder::new().name("shadow".to_owned()).spawn(working)?;
+        Ok(Self { jobs, waiting, metrics })
     }
 
     /// These rules, their decisions compared with those of their second policy where they have one.
@@ -156,9 +164,12 @@ impl Beside {
     fn leave(&self, caller: &Arc<Caller>, now: OffsetDateTime, asked: Asked) {
         let (second, caller) = (Arc::clone(&self.second), Arc::clone(caller));
         let job = Job { second, span: tracing::Span::current(), caller, now, asked };
+        let questions = job.asked.questions();
+        self.shadow.waiting.fetch_add(questions, Ordering::Relaxed);
         match self.shadow.jobs.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                self.shadow.waiting.fetch_sub(questions, Ordering::Relaxed);
                 self.shadow.metrics.shadow(ShadowResult::Skipped, "none", job.asked.questions());
             }
         }
@@ -167,6 +178,10 @@ impl Beside {
 
 impl Witness for Beside {
     fn ruled(&self, asked: &Ruled<'_>, rulings: &[Ruling]) {
+        let questions = asked.questions.len() as u64;
+        if self.shadow.waiting.load(Ordering::Relaxed) + questions > QUESTIONS {
+            return self.shadow.metrics.shadow(ShadowResult::Skipped, "none", questions);
+        }
         let questions = asked.questions.iter().map(|(facts, action)| ((*facts).clone(), *action)).collect();
         let (others, facts, live) = (asked.others.clone(), asked.facts.clone(), rulings.iter().map(Verdict::of));
         let live = live.collect();
@@ -196,11 +211,12 @@ impl Asked {
     }
 }
 
-fn work(queued: &Receiver<Job>, metrics: &Metrics, compare: impl Fn(&Job) -> Compared) {
+fn work(queued: &Receiver<Job>, waiting: &AtomicU64, metrics: &Metrics, compare: impl Fn(&Job) -> Compared) {
     while let Ok(job) = queued.recv() {
         let _entered = job.span.enter();
         // INVARIANT: whatever happens to the shadow, the next comparison is made and no request knows of it.
         let compared = catch_unwind(AssertUnwindSafe(|| compare(&job)));
+        waiting.fetch_sub(job.asked.questions(), Ordering::Relaxed);
         let Ok(compared) = compared else {
             tracing::error!("the shadow policy could not decide; nothing else is affected");
             metrics.shadow(ShadowResult::Failed, "none", job.asked.questions());

@@ -63,6 +63,8 @@ fn a_cursor_is_as_long_however_far_it_is() {
         cursors.seal(&caller(), "Observation", position, "", NOW, NONCE_BYTES).unwrap().len()
     };
     assert_eq!(escaped("?page=offset%3D9"), escaped("?page=offset%3D10"));
+    let link = "?_getpages=0c5c1ad2-32e1-4d1b-9b7e-5b6c4f3a2d10&_getpagesoffset=50&_count=50&_bundletype=searchset";
+    assert_eq!(escaped(link), escaped("Observation?code=x&_count=50"), "whichever of the upstream's pages it is");
     let many = "value-quantity=1&".repeat(250);
     let position = Position::AfterMatches { query: many.clone(), skip: 3, count: 50 };
     let long = cursors.seal(&caller(), "Observation", position, &many[..1_000], NOW, NONCE_BYTES).unwrap();

@@ -290,7 +290,7 @@ impl Judge {
         };
         let rulings: Vec<Ruling> = resolved.into_iter().map(timed).collect();
         if let Some(witness) = &self.witness {
-            let (caller, others, facts) = (&self.caller, &others, &facts);
+            let (caller, others, facts) = (&caller, &others, &facts);
             witness.ruled(&Ruled { caller, now: self.now, questions, others, facts, reach }, &rulings);
         }
         Ok(rulings)

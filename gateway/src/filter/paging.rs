@@ -44,10 +44,8 @@ pub struct Bounds {
 struct Full {
     /// The upstream's page that holds the last entry shown.
     page: String,
-    /// Visible entries of that page up to it, those that earlier pages of ours held included.
-    held: u64,
     /// Its mark.
-    last: Option<String>,
+    last: String,
 }
 
 /// What kind of Bundle the pages make up.
@@ -74,10 +72,11 @@ pub(super) struct Paging {
     /// The upstream's page that is being read, and how many visible entries came before it.
     page: String,
     before_page: u64,
-    /// Where the page became full. The next one goes on there, so that what is hidden behind it goes on its record.
+    /// Where the page became full, of entries that have marks. The next one goes on there.
     full: Option<Full>,
-    /// Whether something visible lies beyond the page.
-    more: bool,
+    /// The first visible entry beyond the page: the upstream's page that holds it, and how many visible ones stand before
+    /// it there.
+    more: Option<(String, u64)>,
     /// How many entries are to be decided on at once next, where each of them is costly.
     step: usize,
     /// The mark of the entry that is decided on, where the next page goes on by that.
@@ -119,7 +118,7 @@ impl Paging {
             visible: 0,
             before_page: 0,
             full: None,
-            more: false,
+            more: None,
             step: 0,
             mark: None,
             upstream_next: None,
@@ -155,7 +154,7 @@ impl Paging {
     /// Whether it is known what stands on the page, and that something visible follows: what else the upstream's page
     /// holds is not decided on.
     pub(super) fn is_settled(&self) -> bool {
-        self.more && !self.plan.to_the_end
+        self.more.is_some() && !self.plan.to_the_end
     }
 
     /// A window is full when one more batch might burst it.
@@ -189,11 +188,13 @@ impl Paging {
     /// Counts a visible entry; whether it stands on this page.
     pub(super) fn takes_place(&mut self) -> bool {
         let here = self.is_here();
-        self.more |= !here && self.visible >= self.plan.skip && self.plan.count > 0;
+        let beyond = !here && self.visible >= self.plan.skip;
+        if beyond && self.more.is_none() && self.plan.count > 0 {
+            self.more = Some((self.page.clone(), self.visible - self.before_page));
+        }
         self.visible += 1;
         if here && self.visible == self.plan.skip + u64::from(self.plan.count) {
-            let held = self.visible.saturating_sub(self.before_page);
-            self.full = Some(Full { page: self.page.clone(), held, last: self.mark.take() });
+            self.full = self.mark.take().map(|last| Full { page: self.page.clone(), last });
         }
         here
     }
@@ -242,7 +243,7 @@ impl Paging {
 
     fn reads_on(&self) -> bool {
         let scanned = self.read >= SCAN + u64::from(self.plan.count);
-        self.plan.to_the_end || (!self.more && !scanned)
+        self.plan.to_the_end || (self.more.is_none() && !scanned)
     }
 
     /// Whether nothing more is read of the upstream.
@@ -281,16 +282,15 @@ impl Paging {
         let count = *count;
         if *to_the_end {
             let skip = skip + u64::from(count);
-            return self.more.then(|| Position::AfterMatches { query: query.clone(), skip, count });
+            return self.more.is_some().then(|| Position::AfterMatches { query: query.clone(), skip, count });
         }
-        let next = self.upstream_next.as_ref();
-        match &self.full {
-            Some(Full { page, held, last }) if self.more || next.is_some() => {
-                let skip = if last.is_some() { 0 } else { *held };
-                Some(Position::UpstreamPage { target: page.clone(), skip, after: last.clone(), count })
-            }
-            Some(_) => None,
-            None => next.map(|target| Position::UpstreamPage { target: target.clone(), skip: 0, after: None, count }),
+        let at =
+            |target: &str, skip, after| Some(Position::UpstreamPage { target: target.to_owned(), skip, after, count });
+        match (&self.full, &self.more, &self.upstream_next) {
+            (_, None, None) => None,
+            (Some(Full { page, last }), _, _) => at(page, 0, Some(last.clone())),
+            (None, Some((target, skip)), _) => at(target, *skip, None),
+            (None, None, Some(target)) => at(target, 0, None),
         }
     }
 }

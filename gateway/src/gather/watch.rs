@@ -215,7 +215,8 @@ impl Asking {
             return self.ask(source, By::Search).await;
         }
         match self.ask(source, By::History).await {
-            Err(fault) if fault.unserved() => {
+            // Where the search is what works, it is not given up for a history that fails in another way.
+            Err(fault) if fault.unserved() || self.by == By::Search => {
                 let changes = self.ask(source, By::Search).await?;
                 (self.by, self.refused_at) = (By::Search, Some(Instant::now()));
                 Ok(changes)
@@ -267,7 +268,8 @@ async fn newest(source: &ConsentSource, by: By) -> Result<Option<OffsetDateTime>
     };
     let told = read(source, &target, PAGE).await?;
     let dated = told.versions.iter().filter_map(Version::at).max();
-    Ok((!told.versions.is_empty()).then(|| dated.unwrap_or_else(clock::now)))
+    // More than can be read is not nothing.
+    Ok((told.more || !told.versions.is_empty()).then(|| dated.unwrap_or_else(clock::now)))
 }
 
 async fn told_since(source: &ConsentSource, by: By, boundary: &mut Boundary) -> Result<(usize, Forget), WatchFault> {

@@ -108,7 +108,7 @@ fn nobody_waits_for_a_shadow_that_is_slow() {
     let metrics = Arc::new(Metrics::new(None).unwrap());
     // Nobody takes what waits: the slowest shadow there is.
     let (jobs, queued) = sync_channel(1);
-    let shadow = Shadow { jobs, metrics: Arc::clone(&metrics) };
+    let shadow = Shadow { jobs, waiting: Arc::default(), metrics: Arc::clone(&metrics) };
     let permit = policy(NoConsent::AllNormal, &[]);
     let Job { second, caller, .. } = job(&permit, Arc::clone(&permit));
     let beside = Beside { shadow, second };
@@ -131,7 +131,7 @@ fn a_shadow_that_fails_goes_on() {
     }
     drop(jobs);
     let asked = AtomicU32::new(0);
-    work(&queued, &metrics, |job| match asked.fetch_add(1, Ordering::SeqCst) {
+    work(&queued, &AtomicU64::default(), &metrics, |job| match asked.fetch_add(1, Ordering::SeqCst) {
         0 => panic!("a fault of the shadow"),
         _ => compare::compare(job),
     });

@@ -261,7 +261,7 @@ impl Writer<'_> {
         loop {
             let mut window = match answer.next_window().await {
                 // As many as that are several, whoever may see them.
-                Err(Problem::Unfilterable("search-too-large")) => return Err(not_selective(None)),
+                Err(Problem::Unfilterable("search-too-large")) => return Err(not_selective(all.kept_back())),
                 window => window?,
             };
             let last = window.is_last();
