@@ -125,8 +125,11 @@ impl Reloader {
     async fn reload(&mut self) -> Result<bool, ReloadFault> {
         let (file, running) = (self.file.clone(), Arc::clone(&self.running));
         let read = tokio::task::spawn_blocking(move || propose(&file, &running));
-        let (rules, watched) = read.await.map_err(|_| ReloadFault::Stopping)??;
+        let (rules, without, watched) = read.await.map_err(|_| ReloadFault::Stopping)??;
         self.watched = watched;
+        if without {
+            self.shared.metrics.reload(false);
+        }
         let running = self.shared.rules.now();
         if !rules.differ(&running) {
             return Ok(false);
@@ -147,8 +150,9 @@ impl Reloader {
     }
 }
 
-/// The rules that the files ask for, and what to watch from then on.
-fn propose(file: &Path, running: &Config) -> Result<(Rules, Watched), ReloadFault> {
+/// The rules that the files ask for, whether they are without their shadow because that is faulty, and what to watch from
+/// then on.
+fn propose(file: &Path, running: &Config) -> Result<(Rules, bool, Watched), ReloadFault> {
     let mut config = Config::load(file).map_err(|problems| ReloadFault::Config(problems.to_string()))?;
     let later = running.sections_that_differ(&config);
     let later: Vec<&str> = later.into_iter().filter(|section| !RELOADED.contains(section)).collect();
@@ -159,16 +163,16 @@ fn propose(file: &Path, running: &Config) -> Result<(Rules, Watched), ReloadFaul
     // The two bases are those that are really called.
     config.consent.public_base.clone_from(&running.consent.public_base);
     config.consent.upstream_base.clone_from(&running.consent.upstream_base);
-    let rules = match Rules::load(&config) {
+    let (rules, without) = match Rules::load(&config) {
         // It decides nothing, so neither does its fault: the rules go in force without it.
         Err(fault) if fault.is_the_shadows() => {
             tracing::error!(%fault, "the shadow policy is off until its files are corrected");
             config.shadow = None;
-            Rules::load(&config)?
+            (Rules::load(&config)?, true)
         }
-        loaded => loaded?,
+        loaded => (loaded?, false),
     };
-    Ok((rules, watched))
+    Ok((rules, without, watched))
 }
 
 async fn hung_up(signal: Option<&mut Signal>) {

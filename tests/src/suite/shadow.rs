@@ -100,6 +100,9 @@ pub(super) async fn it_is_counted_and_changes_nothing(stack: &mut Stack) -> Resu
     })
     .await?;
     ensure!(doctor.get(UNCONSENTED).await?.status.as_u16() == 200, "a faulty shadow changes an answer");
+    let counts = (counted(&admin, "same").await, counted(&admin, "would-deny").await);
+    ensure!(doctor.get(UNCONSENTED).await?.status.as_u16() == 200, "a faulty shadow changes an answer");
+    ensure!((counted(&admin, "same").await, counted(&admin, "would-deny").await) == counts, "a faulty shadow decides");
     let (code, told) = gateway.command(&["config", "check"]).await?;
     ensure!(code == 64 && told.contains("shadow.policy_file"), "{code}: {told}");
     gateway.stop().await
